@@ -1,0 +1,3 @@
+module nsenter-cpp.example
+
+go 1.18

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command probe is the smallest program that an nsexec can be tested with.
+//
+// It does nothing of its own: when nsexec has returned it says so on standard output, copies what
+// its INITPIPE holds to standard output until EOF, and exits 0. Whatever a test wants to know about
+// the process it reads from /proc while the probe waits for that EOF.
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+
+	_ "nsenter-cpp.example/nsenter"
+)
+
+func main() {
+	os.Stdout.WriteString("nsexec returned\n")
+	pipe := os.Getenv("_LIBCONTAINER_INITPIPE")
+	if pipe == "" {
+		return
+	}
+	fd, err := strconv.Atoi(pipe)
+	if err != nil {
+		os.Stderr.WriteString("probe: _LIBCONTAINER_INITPIPE is no number: " + pipe + "\n")
+		os.Exit(2)
+	}
+	if _, err := io.Copy(os.Stdout, os.NewFile(uintptr(fd), "INITPIPE")); err != nil {
+		os.Stderr.WriteString("probe: " + err.Error() + "\n")
+		os.Exit(2)
+	}
+}

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
+	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
+	@echo 'make lint    formatting and static analysis only'
+	@echo 'make format  format C++ and Go sources in place'
+	@echo 'make clean   remove build folders'
+
+demo:
+	@scripts/setup
+	@scripts/demo
+
+test:
+	@scripts/setup
+	@go run ./tests/run
+
+lint:
+	@scripts/setup
+	@go run ./tests/run lint
+
+format:
+	@scripts/format
+
+clean:
+	rm -rf _*/

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The protocol of June 2015: join all the namespaces of a running process.
+
+#pragma once
+
+#include "base.h"
+#include "environment.h"
+#include "error.h"
+#include "log.h"
+#include "next.h"
+
+namespace nsenter {
+
+Result<Next> ServeClassic(const Environment& environment, Log& log);
+
+}  // namespace nsenter

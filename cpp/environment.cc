@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "environment.h"
+
+#include "sys.h"
+
+#include <climits>
+#include <cstdlib>
+#include <fcntl.h>
+
+namespace nsenter {
+namespace {
+
+bool IsEmpty(const char* value) { return value == nullptr || *value == '\0'; }
+
+}  // namespace
+
+Environment Environment::Read() {
+  return {
+      .init_pid = getenv("_LIBCONTAINER_INITPID"),
+      .init_pipe = getenv("_LIBCONTAINER_INITPIPE"),
+      .console_path = getenv("_LIBCONTAINER_CONSOLE_PATH"),
+      .log_pipe = getenv("_LIBCONTAINER_LOGPIPE"),
+      .log_level = getenv("_LIBCONTAINER_LOGLEVEL"),
+  };
+}
+
+bool Environment::AsksForSomething() const { return init_pid != nullptr || !IsEmpty(init_pipe); }
+
+Result<int> ParseNumber(std::string_view name, const char* value) {
+  if (value == nullptr) return Error::Of(name, " is not set");
+  const std::string_view digits = value;
+  bool canonical = !digits.empty() && (digits.front() != '0' || digits.size() == 1);
+  long long number = 0;
+  for (const char digit : digits) {
+    canonical = canonical && digit >= '0' && digit <= '9';
+    if (!canonical) break;
+    number = number * 10 + (digit - '0');
+    if (number > INT_MAX) return Error::Of("invalid ", name, " \"", digits, "\": out of range");
+  }
+  if (!canonical) return Error::Of("invalid ", name, " \"", digits, "\": not a decimal number");
+  return static_cast<int>(number);
+}
+
+Result<int> ParseOpenFd(std::string_view name, const char* value, int access) {
+  ASSIGN_OR_RETURN(const int fd, ParseNumber(name, value));
+  const int flags = sys::StatusFlags(fd);
+  if (flags < 0) return Error::WithCode(flags, "invalid ", name, " \"", value, '"');
+  const int opened_for = flags & O_ACCMODE;
+  if (opened_for != O_RDWR && opened_for != access) {
+    return Error::Of("invalid ", name, " \"", value, "\": not open for ",
+                     access == O_WRONLY ? "writing" : "reading and writing");
+  }
+  return fd;
+}
+
+Status RefuseOlderReleases() {
+  if (getenv("_LIBCONTAINER_MOUNT_FDS") != nullptr) {
+    return Error::Of(
+        "the parent is runc 1.1 (_LIBCONTAINER_MOUNT_FDS is set), this nsexec serves 1.2.0 and "
+        "newer");
+  }
+  if (getenv("_LIBCONTAINER_STATEDIR") != nullptr && getenv("_LIBCONTAINER_SYNCPIPE") == nullptr) {
+    return Error::Of(
+        "the parent is runc 1.1 or older (_LIBCONTAINER_STATEDIR is set, _LIBCONTAINER_SYNCPIPE is "
+        "not), this nsexec serves 1.2.0 and newer");
+  }
+  return {};
+}
+
+}  // namespace nsenter

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Errors are values: a text that says what failed and on what, and the errno that says why. They
+// are carried up to nsexec(), which says them once.
+
+#pragma once
+
+#include "base.h"
+#include "text.h"
+
+#include <utility>
+
+namespace nsenter {
+
+/// Room for a whole path (PATH_MAX) would make every frame large; 1,000 bytes show the ends that
+/// matter, and a text that was cut says so.
+inline constexpr std::size_t kErrorTextSize = 1000;
+
+/// What failed: "failed to join net namespace /proc/42/ns/net", lower case, without a full stop,
+/// and without strerror, which is added where the error is printed. `code` is an errno, or 0 where
+/// no system call failed.
+class [[nodiscard]] Error {
+ public:
+  template <typename... Pieces>
+  static Error Of(const Pieces&... pieces) {
+    return WithCode(0, pieces...);
+  }
+
+  /// `code` as the wrappers in sys.h return it, negated or not.
+  template <typename... Pieces>
+  static Error WithCode(int code, const Pieces&... pieces) {
+    Error error;
+    error.code_ = code < 0 ? -code : code;
+    error.text_.AppendAll(pieces...);
+    return error;
+  }
+
+  /// The process that failed has said so itself; whoever sees this error ends without a word.
+  static Error AlreadyReported() {
+    Error error;
+    error.reported_ = true;
+    return error;
+  }
+
+  [[nodiscard]] int code() const { return code_; }
+  [[nodiscard]] bool reported() const { return reported_; }
+  [[nodiscard]] std::string_view text() const { return text_.view(); }
+
+ private:
+  template <typename T>
+  friend class Result;
+  friend class Status;
+  Error() = default;
+
+  int code_ = 0;
+  bool reported_ = false;
+  FixedText<kErrorTextSize> text_;
+};
+
+/// Success, or an Error.
+class [[nodiscard]] Status {
+ public:
+  Status() = default;
+  Status(Error error)
+      : failed_(true),
+        error_(error) {
+  }  // NOLINT(google-explicit-constructor): `return Error::Of(...)` is how a function fails
+
+  [[nodiscard]] bool ok() const { return !failed_; }
+  [[nodiscard]] const Error& error() const { return error_; }
+
+ private:
+  bool failed_ = false;
+  Error error_;
+};
+
+/// A T, or an Error. T is default-constructible and movable.
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value)
+      : value_(std::move(value)) {
+  }  // NOLINT(google-explicit-constructor): `return value;` is how a function succeeds
+  Result(Error error)
+      : failed_(true),
+        error_(error) {
+  }  // NOLINT(google-explicit-constructor): `return Error::Of(...)` is how a function fails
+
+  [[nodiscard]] bool ok() const { return !failed_; }
+  [[nodiscard]] const Error& error() const { return error_; }
+  [[nodiscard]] T& value() { return value_; }
+  [[nodiscard]] const T& value() const { return value_; }
+
+ private:
+  bool failed_ = false;
+  T value_{};
+  Error error_;
+};
+
+}  // namespace nsenter
+
+// The two ways an error travels upwards. Macros, because only they can return from the caller.
+#define NSENTER_CONCAT_(a, b) a##b
+#define NSENTER_CONCAT(a, b) NSENTER_CONCAT_(a, b)
+
+/// Leaves the function with the error of `expression`, a Status or Result, if it has one.
+#define RETURN_IF_ERROR(expression)                              \
+  do {                                                           \
+    if (const auto& status_or = (expression); !status_or.ok()) { \
+      return status_or.error();                                  \
+    }                                                            \
+  } while (false)
+
+/// Assigns the value of `expression`, a Result, to `variable`, or leaves the function with its
+/// error.
+#define ASSIGN_OR_RETURN(variable, expression) \
+  ASSIGN_OR_RETURN_(NSENTER_CONCAT(result_on_line_, __LINE__), variable, expression)
+#define ASSIGN_OR_RETURN_(result, variable, expression) \
+  auto result = (expression);                           \
+  if (!result.ok()) return result.error();              \
+  variable = std::move(result.value())

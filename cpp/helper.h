@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The helper ("stage 1"): a process that stays in the user namespace we come from and writes the id
+// maps of the one the launched process has moved to. It exists only where maps need it.
+
+#pragma once
+
+#include "base.h"
+#include "bootstrap.h"
+#include "error.h"
+#include "fd.h"
+#include "log.h"
+#include "own_proc.h"
+
+#include <sys/types.h>
+
+namespace nsenter {
+
+/// The launched process's end of the helper. When it is gone, so is the helper.
+class Helper {
+ public:
+  Helper() = default;
+
+  /// Clones the helper, a sibling, which waits for Request. Before anything is joined: it would
+  /// otherwise be a process inside, with the privileges of one outside.
+  static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log);
+
+  /// Has the maps written, and waits for that.
+  [[nodiscard]] Status WriteMaps() const;
+
+  [[nodiscard]] bool exists() const { return pid_ != 0; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  UniqueFd socket_;
+  pid_t pid_ = 0;
+};
+
+}  // namespace nsenter

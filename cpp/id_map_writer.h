@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing the id maps of a new user namespace (user_namespaces(7)).
+
+#pragma once
+
+#include "base.h"
+#include "bootstrap.h"
+#include "error.h"
+#include "own_proc.h"
+
+#include <sys/types.h>
+
+namespace nsenter {
+
+/// True if the launched process may write its own maps, being inside: a process may map its own ids
+/// alone, and for the gid only with setgroups denied. Everything else takes a process outside.
+bool MayWriteOwnMaps(const Bootstrap& bootstrap);
+
+/// Who writes decides what is done about EPERM.
+enum class MapWriter {
+  kInside,   // the launched process: it is an error
+  kOutside,  // the helper: a mapping tool may be allowed to do what we are not
+};
+
+/// Writes setgroups, uid_map and gid_map of the launched process `pid`, whose folder is `proc`.
+Status WriteIdMaps(const Bootstrap& bootstrap, const OwnProc& proc, pid_t pid, MapWriter writer);
+
+}  // namespace nsenter

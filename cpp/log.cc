@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "log.h"
+
+#include "json.h"
+
+#include <cstring>
+#include <poll.h>
+#include <unistd.h>
+
+namespace nsenter {
+namespace {
+
+// A pipe takes a line that is shorter than PIPE_BUF (4,096 on Linux) whole or not at all; a longer
+// one could be mixed with another process's.
+constexpr std::size_t kLineSize = 4095;
+
+// How long a fatal line waits for room in a pipe that is full: it is the last one, so a parent that
+// merely reads slowly shall have it, and one that never reads shall not keep us.
+constexpr int kFatalPatienceMs = 300;
+
+void WriteLine(int fd, std::string_view line, int patience_ms) {
+  // The descriptor's O_NONBLOCK is shared with the parent, so it cannot be changed for one write.
+  // Only one of our processes logs at a time (the others wait for it), so the room that poll sees,
+  // which in a pipe is a whole page, is there for the write.
+  if (sys::Poll(fd, POLLOUT, patience_ms) <= 0) return;
+  // What is left after a short write (only a socket's or a file's can be) is tried once more and
+  // not for ever: a line that is lost changes nothing.
+  const int written = sys::Write(fd, line.data(), line.size());
+  if (written > 0 && static_cast<std::size_t>(written) < line.size()) {
+    WriteLine(fd, From(line, static_cast<std::size_t>(written)), patience_ms);
+  }
+}
+
+// strerror_r comes in two shapes: GNU's returns the text, POSIX's (musl) fills the buffer.
+[[maybe_unused]] std::string_view ErrorText(const char* text, const char* /*buffer*/) {
+  return text;
+}
+[[maybe_unused]] std::string_view ErrorText(int /*result*/, const char* buffer) { return buffer; }
+
+}  // namespace
+
+void Log::Fatal(const Error& error) const {
+  if (error.reported() || !Says(LogLevel::kFatal)) return;
+  FixedText<kErrorTextSize + 200> text;
+  text.Append(error.text());
+  if (error.code() != 0) {
+    char buffer[128] = "";
+    text.AppendAll(": ", ErrorText(strerror_r(error.code(), buffer, sizeof(buffer)), buffer));
+  }
+  if (fd_ >= 0) {
+    WriteJson("fatal", text.view(), kFatalPatienceMs);
+    return;
+  }
+  FixedText<kLineSize> line;
+  line.AppendAll(prefix_, text.view(), '\n');
+  WriteLine(STDERR_FILENO, line.view(), kFatalPatienceMs);
+}
+
+void Log::WriteJson(std::string_view level, std::string_view text, int patience_ms) const {
+  constexpr std::string_view kEnd = "\"}\n";
+  FixedText<kLineSize> line;
+  line.AppendAll("{\"level\":\"", level, "\", \"msg\": \"nsexec");
+  if (tag_ != ProcessTag::kOnlyOne) line.AppendAll('-', static_cast<int>(tag_));
+  line.AppendAll('[', sys::ProcessId(), "]: ");
+  AppendJsonEscaped(line, text, kEnd.size());
+  line.Append(kEnd);
+  WriteLine(fd_, line.view(), patience_ms);
+}
+
+}  // namespace nsenter

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What our processes say: debug lines on the log pipe, and the one fatal line of a failure.
+
+#pragma once
+
+#include "base.h"
+#include "error.h"
+#include "sys.h"
+
+namespace nsenter {
+
+/// The numbers of logrus, in which the parent gives the level.
+enum class LogLevel : int { kFatal = 1, kDebug = 5 };
+
+/// Which of our processes this is: the number in a line's prefix. Before the first clone there is
+/// only one, and no number.
+enum class ProcessTag : int { kOnlyOne = -1, kLaunched = 0, kHelper = 1, kInit = 2 };
+
+/// Lines go to the log pipe as JSON if there is one. Without it only fatal lines are said, on
+/// standard error. Writing is best effort: a pipe that is closed changes nothing, and neither does
+/// one that is full, which would otherwise stop us for as long as the parent does not read.
+class Log {
+ public:
+  /// Fatal lines on standard error, each beginning with `prefix`.
+  explicit Log(std::string_view prefix) : prefix_(prefix) {}
+
+  /// Sends lines to `fd`, which stays the caller's.
+  void SendTo(int fd) { fd_ = fd; }
+  /// Says nothing above `level`; 0 drops fatal lines too.
+  void SetLevel(int level) { level_ = level; }
+  void SetProcess(ProcessTag tag) { tag_ = tag; }
+
+  /// False if a debug line would be dropped, and what it needs need not be found out.
+  [[nodiscard]] bool SaysDebug() const { return fd_ >= 0 && Says(LogLevel::kDebug); }
+
+  /// Puts the pieces together only if the line will be written.
+  template <typename... Pieces>
+  void Debug(const Pieces&... pieces) const {
+    if (!SaysDebug()) return;
+    FixedText<kErrorTextSize> text;
+    text.AppendAll(pieces...);
+    WriteJson("debug", text.view(), 0);
+  }
+
+  /// The text, and strerror's after a colon where a system call failed. Nothing if another process
+  /// has reported the error already.
+  void Fatal(const Error& error) const;
+
+ private:
+  [[nodiscard]] bool Says(LogLevel level) const { return static_cast<int>(level) <= level_; }
+  void WriteJson(std::string_view level, std::string_view text, int patience_ms) const;
+
+  std::string_view prefix_;
+  int fd_ = -1;
+  int level_ = static_cast<int>(LogLevel::kDebug);
+  ProcessTag tag_ = ProcessTag::kOnlyOne;
+};
+
+}  // namespace nsenter

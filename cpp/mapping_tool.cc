@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "mapping_tool.h"
+
+#include "id_map.h"
+#include "own_proc.h"
+#include "sys.h"
+
+#include <climits>
+#include <csignal>
+#include <cstddef>
+#include <cstring>
+#include <sys/wait.h>
+
+namespace nsenter {
+namespace {
+
+/// `tool pid inside outside count ...`, as execve(2) wants it.
+class Arguments {
+ public:
+  Arguments(const char* tool, pid_t pid, std::string_view map) {
+    pointers_[count_++] = const_cast<char*>(
+        tool);  // NOLINT(cppcoreguidelines-pro-type-const-cast): execve does not write to its arguments
+    FixedText<16> number;
+    number.Append(pid);
+    Add(number.view());
+    for (std::string_view word = TakeWord(map); !word.empty(); word = TakeWord(map)) Add(word);
+    pointers_[count_] = nullptr;
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+  ~Arguments() = default;
+
+  [[nodiscard]] char* const* get() const { return pointers_; }
+
+ private:
+  // A map that was checked has no more than this: three ids a line, and the pid before them.
+  static constexpr std::size_t kWords = 3 * kIdMapLines + 1;
+
+  void Add(std::string_view word) {
+    char* const start = bytes_ + used_;
+    std::memcpy(start, word.data(), word.size());
+    start[word.size()] = '\0';
+    used_ += word.size() + 1;
+    pointers_[count_++] = start;
+  }
+
+  char bytes_[kWords * (kIdDigits + 1)];
+  std::size_t used_ = 0;
+  char* pointers_[1 + kWords + 1];
+  std::size_t count_ = 0;
+};
+
+struct ToolCall {
+  const char* path;
+  char* const* arguments;
+  int error;  // why the tool was not executed, negated; lies in memory that both processes see
+};
+
+// Runs in the child, which shares the helper's memory but not its descriptors and dispositions.
+void BecomeTool(void* argument) {
+  auto* const call = static_cast<ToolCall*>(argument);
+  struct sigaction as_at_start = {};
+  as_at_start.sa_handler = SIG_DFL;
+  call->error = sys::SetSignalAction(SIGPIPE, &as_at_start, nullptr);
+  if (call->error == 0) call->error = sys::CloseAllFrom(3);
+  if (call->error == 0) {
+    char* environment[] = {nullptr};
+    call->error = sys::Execute(call->path, call->arguments, environment);
+  }
+  sys::Exit(1);
+}
+
+}  // namespace
+
+Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map) {
+  // The tool looks the pid up in /proc.
+  if (!ProcShowsOurPidNamespace()) {
+    return Error::Of("failed to run ", tool, ": /proc does not show our pid namespace");
+  }
+  // If the parent ignores SIGCHLD, so do we, and then the kernel would drop the tool's exit status.
+  struct sigaction keep_status = {};
+  keep_status.sa_handler = SIG_DFL;
+  int result = sys::SetSignalAction(SIGCHLD, &keep_status, nullptr);
+  if (result < 0) return Error::WithCode(result, "failed to stop ignoring SIGCHLD for ", tool);
+
+  FixedText<PATH_MAX> path;
+  path.Append(tool);
+  const Arguments arguments(path.c_str(), pid, map);
+  ToolCall call = {path.c_str(), arguments.get(), 0};
+  const pid_t child = sys::RunInVfork(BecomeTool, &call);
+  if (child < 0) return Error::WithCode(child, "failed to create a process for ", tool);
+  int status = 0;
+  result = sys::Wait(child, &status);
+  if (call.error != 0) return Error::WithCode(call.error, "failed to execute ", tool);
+  if (result < 0) return Error::WithCode(result, "failed to wait for ", tool);
+  if (WIFSIGNALED(status)) return Error::Of(tool, " was killed by signal ", WTERMSIG(status));
+  if (WEXITSTATUS(status) != 0) {
+    return Error::Of(tool, " exited with status ", WEXITSTATUS(status));
+  }
+  return {};
+}
+
+}  // namespace nsenter

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Receiving a bootstrap message.
+
+#pragma once
+
+#include "base.h"
+#include "error.h"
+
+#include <cstddef>
+#include <string_view>
+
+namespace nsenter {
+
+/// Holds a message, in itself if it is short, as nearly all are, else in memory mapped for it. Its
+/// address must not change while somebody reads from view().
+class MessageReader {
+ public:
+  MessageReader() = default;
+  ~MessageReader();
+  MessageReader(const MessageReader&) = delete;
+  MessageReader& operator=(const MessageReader&) = delete;
+
+  /// Reads one message from `fd`, in whatever pieces it arrives, and not a byte more: what follows
+  /// is for the Go side.
+  Status ReadFrom(int fd);
+
+  /// The whole message, header included.
+  [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
+
+ private:
+  static constexpr std::size_t kShort = 4096;
+
+  char short_[kShort];
+  char* bytes_ = short_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace nsenter

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "namespaces.h"
+
+#include "fd.h"
+#include "own_proc.h"
+#include "sys.h"
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <fcntl.h>
+
+namespace nsenter {
+namespace {
+
+using PathText = FixedText<PATH_MAX>;
+using NameList = FixedText<kErrorTextSize>;
+
+/// A namespace that is open and waits to be joined.
+struct OpenNamespace {
+  NamespacePath what;
+  UniqueFd fd;  // closed once it is joined
+};
+
+Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
+  PathText path;
+  path.Append(what.path);
+  // O_NONBLOCK and O_NOCTTY: whatever lies at the path, opening it must neither wait (a fifo) nor
+  // give us a controlling terminal. That it is a namespace is found when it is joined.
+  const int fd = sys::Open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) {
+    return Error::WithCode(fd, "failed to open ", what.type.name, " namespace ", what.path);
+  }
+  return UniqueFd(fd);
+}
+
+/// Says what setns(2) calls no more than an invalid argument.
+Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
+  if (code == -EINVAL) {
+    const int type = sys::NamespaceType(fd);
+    if (type < 0) {
+      return Error::Of("failed to join ", what.type.name, " namespace ", what.path,
+                       ": it is no namespace");
+    }
+    for (const NamespaceType& other : kNamespaceTypes) {
+      if (other.clone_flag == type && type != what.type.clone_flag) {
+        return Error::Of("failed to join ", what.type.name, " namespace ", what.path, ": it is a ",
+                         other.name, " namespace");
+      }
+    }
+  }
+  return Error::WithCode(code, "failed to join ", what.type.name, " namespace ", what.path);
+}
+
+Result<bool> IsOwnUserNamespace(const OpenNamespace& candidate) {
+  sys::FileId own = {};
+  sys::FileId other = {};
+  int result = sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own);
+  if (result < 0) return Error::WithCode(result, "failed to look at /proc/self/ns/user");
+  result = sys::IdentifyOpen(candidate.fd.get(), &other);
+  if (result < 0) {
+    return Error::WithCode(result, "failed to look at user namespace ", candidate.what.path);
+  }
+  return own.device == other.device && own.inode == other.inode;
+}
+
+/// The namespaces of one bootstrap message, joined in passes.
+class Passes {
+ public:
+  Status OpenAll(const Bootstrap& bootstrap) {
+    for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
+      namespaces_[count_].what = bootstrap.joins[i];
+      ASSIGN_OR_RETURN(namespaces_[count_].fd, OpenNamespaceFile(bootstrap.joins[i]));
+      ++count_;
+    }
+    return {};
+  }
+
+  /// Joins what is not joined yet, without the user namespace. What is refused with EPERM stays.
+  Status JoinWhatIsAllowed(const Log& log) {
+    for (std::size_t i = 0; i < count_; ++i) {
+      OpenNamespace& candidate = namespaces_[i];
+      if (!candidate.fd.valid() || candidate.what.type.clone_flag == CLONE_NEWUSER) continue;
+      const int result = sys::Setns(candidate.fd.get(), candidate.what.type.clone_flag);
+      if (result == -EPERM) continue;
+      if (result < 0) return ExplainJoinFailure(result, candidate.what, candidate.fd.get());
+      log.Debug("joined ", candidate.what.type.name, " namespace ", candidate.what.path);
+      candidate.fd.Reset();
+    }
+    return {};
+  }
+
+  Status JoinUser(const Log& log) {
+    for (std::size_t i = 0; i < count_; ++i) {
+      OpenNamespace& candidate = namespaces_[i];
+      if (candidate.what.type.clone_flag != CLONE_NEWUSER) continue;
+      ASSIGN_OR_RETURN(const bool own, IsOwnUserNamespace(candidate));
+      if (!own) {
+        const int result = sys::Setns(candidate.fd.get(), CLONE_NEWUSER);
+        if (result < 0) return ExplainJoinFailure(result, candidate.what, candidate.fd.get());
+      }
+      log.Debug(own ? "already in user namespace " : "joined user namespace ", candidate.what.path);
+      candidate.fd.Reset();
+      RETURN_IF_ERROR(BecomeUidZero());
+    }
+    return {};
+  }
+
+  [[nodiscard]] Status NothingLeft() const {
+    NameList names;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (!namespaces_[i].fd.valid()) continue;
+      if (names.size() != 0) names.Append(", ");
+      names.AppendAll(namespaces_[i].what.type.name, " namespace ", namespaces_[i].what.path);
+    }
+    if (names.size() == 0) return {};
+    return Error::WithCode(EPERM, "failed to join ", names.view());
+  }
+
+ private:
+  OpenNamespace namespaces_[kNamespaceTypeCount];
+  std::size_t count_ = 0;
+};
+
+/// N if `path` is exactly /proc/N/ns/`name`, else 0.
+pid_t ProcessOf(const NamespacePath& what) {
+  constexpr std::string_view kProc = "/proc/";
+  if (!StartsWith(what.path, kProc)) return 0;
+  const std::string_view rest = From(what.path, kProc.size());
+  pid_t pid = 0;
+  std::size_t digits = 0;
+  // Nine digits are more than any pid has (PID_MAX_LIMIT is 2^22).
+  while (digits < rest.size() && digits < 9 && rest[digits] >= '0' && rest[digits] <= '9') {
+    pid = pid * 10 + (rest[digits++] - '0');
+  }
+  PathText canonical;
+  canonical.AppendAll(kProc, pid, "/ns/", what.type.name);
+  return canonical.view() == what.path ? pid : 0;
+}
+
+/// The one process whose namespaces all of `bootstrap.joins` are, 0 if they are not of one.
+pid_t OnlyProcessOf(const Bootstrap& bootstrap) {
+  const pid_t pid = ProcessOf(bootstrap.joins[0]);
+  for (std::size_t i = 1; i < bootstrap.join_count; ++i) {
+    if (ProcessOf(bootstrap.joins[i]) != pid) return 0;
+  }
+  return pid;
+}
+
+/// Tries to join everything with one call. False: nothing has changed.
+bool JoinAllAtOnce(const Bootstrap& bootstrap, const Log& log) {
+  int flags = 0;
+  for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
+    flags |= bootstrap.joins[i].type.clone_flag;
+  }
+  // With a single namespace there is nothing to gain, and our own user namespace would be refused:
+  // what a user namespace needs is left to the passes.
+  if (bootstrap.join_count < 2 || (flags & CLONE_NEWUSER) != 0) return false;
+  const pid_t pid = OnlyProcessOf(bootstrap);
+  if (pid == 0 || !ProcShowsOurPidNamespace() || !JoinProcess(pid, flags)) return false;
+  log.Debug("joined ", bootstrap.join_count, " namespaces of process ", pid, " at once");
+  return true;
+}
+
+}  // namespace
+
+Status JoinNamespaces(const Bootstrap& bootstrap, const Log& log) {
+  if (bootstrap.join_count == 0 || JoinAllAtOnce(bootstrap, log)) return {};
+  Passes passes;
+  RETURN_IF_ERROR(passes.OpenAll(bootstrap));
+  RETURN_IF_ERROR(passes.JoinWhatIsAllowed(log));
+  RETURN_IF_ERROR(passes.JoinUser(log));
+  RETURN_IF_ERROR(passes.JoinWhatIsAllowed(log));
+  return passes.NothingLeft();
+}
+
+bool JoinProcess(pid_t pid, int flags) {
+  const UniqueFd pidfd(sys::OpenPidfd(pid));
+  return pidfd.valid() && sys::Setns(pidfd.get(), flags) == 0;
+}
+
+Status CreateNamespaces(int flags) {
+  if (flags == 0) return {};
+  // Kernels before 4.3 say EINVAL when somebody happens to read our /proc files meanwhile, which
+  // shares our memory with them for a moment.
+  constexpr int kAttempts = 5;
+  int result = -EINVAL;
+  for (int attempt = 0; attempt < kAttempts && result == -EINVAL; ++attempt) {
+    result = sys::Unshare(flags);
+  }
+  if (result == 0) return {};
+  NameList names;
+  for (const NamespaceType& type : kNamespaceTypes) {
+    if ((flags & type.clone_flag) != 0) names.AppendAll(' ', type.name);
+  }
+  return Error::WithCode(result, "failed to create namespaces:", names.view());
+}
+
+Status BecomeUidZero() {
+  const int result = sys::SetAllUserIds(0);
+  if (result < 0) return Error::WithCode(result, "failed to become uid 0");
+  return {};
+}
+
+}  // namespace nsenter

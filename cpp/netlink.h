@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The protocol of runc 1.2 and newer: create and join namespaces as a bootstrap message says.
+
+#pragma once
+
+#include "base.h"
+#include "environment.h"
+#include "error.h"
+#include "log.h"
+#include "next.h"
+
+namespace nsenter {
+
+Result<Next> ServeNetlink(const Environment& environment, Log& log);
+
+}  // namespace nsenter

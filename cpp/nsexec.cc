@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "nsexec.h"
+
+#include "caller.h"
+#include "classic.h"
+#include "environment.h"
+#include "log.h"
+#include "netlink.h"
+#include "next.h"
+#include "protocol.h"
+#include "sigpipe.h"
+#include "sys.h"
+
+#include <fcntl.h>
+
+namespace nsenter {
+namespace {
+
+Status OpenLog(const Environment& environment, Log& log) {
+  // The classic protocol has no log.
+  if (environment.log_pipe == nullptr || environment.init_pid != nullptr) return {};
+  ASSIGN_OR_RETURN(const int fd,
+                   ParseOpenFd("_LIBCONTAINER_LOGPIPE", environment.log_pipe, O_WRONLY));
+  log.SendTo(fd);
+  return {};
+}
+
+Status SetLogLevel(const Environment& environment, Log& log) {
+  if (environment.log_level == nullptr) return {};
+  ASSIGN_OR_RETURN(const int level, ParseNumber("_LIBCONTAINER_LOGLEVEL", environment.log_level));
+  log.SetLevel(level);
+  return {};
+}
+
+Result<Next> ServeParent(const Environment& environment, Log& log) {
+  // First, so that whatever is refused can be said there.
+  const Status log_opened = OpenLog(environment, log);
+  RETURN_IF_ERROR(RefuseUnfitProcess());
+  RETURN_IF_ERROR(log_opened);
+  ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
+  switch (protocol) {
+    case Protocol::kNone:
+      return Next::kGoOn;
+    case Protocol::kClassic:
+      return ServeClassic(environment, log);
+    case Protocol::kNetlink:
+      RETURN_IF_ERROR(SetLogLevel(environment, log));
+      return ServeNetlink(environment, log);
+  }
+  __builtin_unreachable();
+}
+
+Result<Next> Run(const Environment& environment, Log& log) {
+  if (IsPrivilegedProgram()) {
+    return Error::Of("refused: the program runs with privileges that its caller does not have");
+  }
+  IgnoredSigpipe sigpipe;
+  RETURN_IF_ERROR(sigpipe.Start());
+  ASSIGN_OR_RETURN(const Next next, ServeParent(environment, log));
+  if (next == Next::kGoOn) RETURN_IF_ERROR(sigpipe.End());
+  return next;
+}
+
+}  // namespace
+}  // namespace nsenter
+
+extern "C" void nsexec() {
+  using namespace nsenter;  // NOLINT(google-build-using-namespace): nsexec is the one name outside of it
+  constinit static bool called = false;
+  if (called) return;
+  called = true;
+
+  const Environment environment = Environment::Read();
+  if (!environment.AsksForSomething()) return;
+
+  Log log(environment.init_pid != nullptr ? "nsenter: " : "FATAL: ");
+  const Result<Next> next = Run(environment, log);
+  if (!next.ok()) {
+    log.Fatal(next.error());
+    sys::Exit(1);
+  }
+  if (next.value() == Next::kLeave) sys::Exit(0);
+}

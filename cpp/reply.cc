@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "reply.h"
+
+#include "sys.h"
+
+namespace nsenter {
+namespace {
+
+using ReplyText = FixedText<80>;
+
+Status WriteAll(int pipe, std::string_view rest) {
+  while (!rest.empty()) {
+    const int written = sys::Write(pipe, rest.data(), rest.size());
+    if (written < 0) return Error::WithCode(written, "failed to write the reply to INITPIPE");
+    rest = From(rest, static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status WriteNetlinkReply(int pipe, pid_t stage1, pid_t init) {
+  ReplyText reply;
+  reply.AppendAll("{\"stage1_pid\":", stage1, ",\"stage2_pid\":", init, "}\n");
+  return WriteAll(pipe, reply.view());
+}
+
+Status WriteClassicReply(int pipe, pid_t init) {
+  ReplyText reply;
+  reply.AppendAll("{ \"pid\" : ", init, " }\n");
+  return WriteAll(pipe, reply.view());
+}
+
+}  // namespace nsenter

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every system call the core makes, once each, and nothing else. Each returns what the kernel does:
+// a number that is not negative, or an errno, negated. All but Close are made again on EINTR.
+//
+// This is the link-time seam: a test that brings its own definitions has a scripted kernel.
+
+#pragma once
+
+#include "base.h"
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <sys/types.h>
+
+namespace nsenter::sys {
+
+/// What tells two files apart.
+struct FileId {
+  dev_t device;
+  ino_t inode;
+};
+
+// Files.
+int Open(int directory, const char* path, int flags);
+void Close(int fd);
+int Read(int fd, void* buffer, std::size_t size);
+int Write(int fd, const void* data, std::size_t size);
+/// recv(MSG_PEEK): looks at what can be read without taking it. -ENOTSOCK where that cannot be
+/// done.
+int Peek(int fd, void* buffer, std::size_t size);
+/// The events that have occurred, 0 after `timeout_ms` milliseconds.
+int Poll(int fd, short events, int timeout_ms);
+int StatusFlags(int fd);
+/// Gives `fd` a number of at least `minimum`, close-on-exec.
+int DuplicateAbove(int fd, int minimum);
+int Duplicate3(int from, int to, int flags);
+int ClearCloseOnExec(int fd);
+int CloseAllFrom(unsigned first);
+int Identify(int directory, const char* path, int flags, FileId* ret_id);
+int IdentifyOpen(int fd, FileId* ret_id);
+/// The magic number of the file system that `fd` lies on (statfs(2)), as an errno or 0.
+int FileSystemType(int fd, long* ret_type);
+int ReadLink(const char* path, char* buffer, std::size_t size);
+int Pipe(int ret_fds[2]);
+int SocketPair(int ret_fds[2]);
+int IsTerminal(int fd);
+int MakeControllingTerminal(int fd);
+
+// Memory.
+/// Fresh, zeroed memory.
+int Map(std::size_t size, void** ret_address);
+void Unmap(void* address, std::size_t size);
+
+// Namespaces.
+int Setns(int fd, int type);
+int Unshare(int flags);
+/// The CLONE_NEW* constant of the namespace that `fd` refers to; -ENOTTY if it is none.
+int NamespaceType(int fd);
+int OpenPidfd(pid_t pid);
+
+// Processes.
+/// clone(2) without a stack, so that it returns twice, as fork does. `child_tid` is where the
+/// kernel stores the child's thread id with CLONE_CHILD_SETTID.
+int Clone(unsigned long flags, int* child_tid);
+/// Runs `function(argument)` in a child that shares our memory while we stand still (vfork), and
+/// returns the child's pid. The function must not return; it ends in Execute or Exit.
+int RunInVfork(void (*function)(void*), void* argument);
+int Execute(const char* path, char* const argv[], char* const environment[]);
+int Wait(pid_t pid, int* ret_status);
+[[noreturn]] void Exit(int status);
+pid_t ProcessId();
+pid_t ParentProcessId();
+pid_t ThreadId();
+/// Where the kernel clears the thread id when this thread ends (PR_GET_TID_ADDRESS).
+int ThreadIdAddress(int** ret_address);
+int SetThreadIdAddress(int* address);
+/// The list of mutexes that the kernel releases if this thread dies (get_robust_list(2)).
+int RobustList(void** ret_head, std::size_t* ret_size);
+int SetRobustList(void* head, std::size_t size);
+int SetDumpable(bool dumpable);
+int SetName(const char* name);
+int NewSession();
+int Affinity(unsigned long* mask, std::size_t size);
+int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old);
+
+// Credentials.
+uid_t EffectiveUserId();
+gid_t EffectiveGroupId();
+int SetAllUserIds(uid_t uid);
+int SetAllGroupIds(gid_t gid);
+int DropSupplementaryGroups();
+
+}  // namespace nsenter::sys

@@ -39,6 +39,12 @@ struct Bootstrap {
   std::string_view time_offsets;   // empty: none
 
   [[nodiscard]] bool Creates(int clone_flag) const { return (clone_flags & clone_flag) != 0; }
+  [[nodiscard]] bool Joins(int clone_flag) const {
+    for (std::size_t i = 0; i < join_count; ++i) {
+      if (joins[i].type.clone_flag == clone_flag) return true;
+    }
+    return false;
+  }
 };
 
 }  // namespace nsenter

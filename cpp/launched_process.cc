@@ -20,13 +20,6 @@ Status SetDumpable(bool dumpable) {
   return {};
 }
 
-bool JoinsUserNamespace(const Bootstrap& bootstrap) {
-  for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
-    if (bootstrap.joins[i].type.clone_flag == CLONE_NEWUSER) return true;
-  }
-  return false;
-}
-
 bool SetsTimeOffsets(const Bootstrap& bootstrap) {
   // Parents up to runc 1.2.5 send offsets with exec too, where the time namespace exists already.
   return bootstrap.Creates(CLONE_NEWTIME) && !bootstrap.time_offsets.empty();
@@ -59,7 +52,7 @@ Status CreateUserNamespace(const Bootstrap& bootstrap, const OwnProc& proc, cons
 /// What is left to become once in all the namespaces. After them, as with runc: what the kernel
 /// mounts in a new ipc namespace belongs to the gid we had.
 Status TakeIds(const Bootstrap& bootstrap) {
-  if (!bootstrap.Creates(CLONE_NEWUSER) && !JoinsUserNamespace(bootstrap)) {
+  if (!bootstrap.Creates(CLONE_NEWUSER) && !bootstrap.Joins(CLONE_NEWUSER)) {
     RETURN_IF_ERROR(BecomeUidZero());
   }
   int result = sys::SetAllGroupIds(0);

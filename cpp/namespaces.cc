@@ -53,15 +53,11 @@ Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
   return Error::WithCode(code, "failed to join ", what.type.name, " namespace ", what.path);
 }
 
-Result<bool> IsOwnUserNamespace(const OpenNamespace& candidate) {
+/// Whether `other` is the user namespace that we are in.
+Result<bool> IsOwnUserNamespace(const sys::FileId& other) {
   sys::FileId own = {};
-  sys::FileId other = {};
-  int result = sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own);
+  const int result = sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own);
   if (result < 0) return Error::WithCode(result, "failed to look at /proc/self/ns/user");
-  result = sys::IdentifyOpen(candidate.fd.get(), &other);
-  if (result < 0) {
-    return Error::WithCode(result, "failed to look at user namespace ", candidate.what.path);
-  }
   return own.device == other.device && own.inode == other.inode;
 }
 
@@ -95,9 +91,14 @@ class Passes {
     for (std::size_t i = 0; i < count_; ++i) {
       OpenNamespace& candidate = namespaces_[i];
       if (candidate.what.type.clone_flag != CLONE_NEWUSER) continue;
-      ASSIGN_OR_RETURN(const bool own, IsOwnUserNamespace(candidate));
+      sys::FileId id = {};
+      int result = sys::IdentifyOpen(candidate.fd.get(), &id);
+      if (result < 0) {
+        return Error::WithCode(result, "failed to look at user namespace ", candidate.what.path);
+      }
+      ASSIGN_OR_RETURN(const bool own, IsOwnUserNamespace(id));
       if (!own) {
-        const int result = sys::Setns(candidate.fd.get(), CLONE_NEWUSER);
+        result = sys::Setns(candidate.fd.get(), CLONE_NEWUSER);
         if (result < 0) return ExplainJoinFailure(result, candidate.what, candidate.fd.get());
       }
       log.Debug(own ? "already in user namespace " : "joined user namespace ", candidate.what.path);
@@ -148,17 +149,29 @@ pid_t OnlyProcessOf(const Bootstrap& bootstrap) {
   return pid;
 }
 
-/// Tries to join everything with one call. False: nothing has changed.
+/// True if the user namespace of the process `pid` is one that we can join: not our own, which the
+/// kernel refuses. False if in doubt.
+bool IsForeignUserNamespace(pid_t pid) {
+  FixedText<32> path;
+  path.AppendAll("/proc/", pid, "/ns/user");
+  sys::FileId id = {};
+  if (sys::Identify(AT_FDCWD, path.c_str(), 0, &id) < 0) return false;
+  const Result<bool> own = IsOwnUserNamespace(id);
+  return own.ok() && !own.value();
+}
+
+/// Tries to join everything with one call. False: nothing has changed, and the passes find out why.
 bool JoinAllAtOnce(const Bootstrap& bootstrap, const Log& log) {
+  // With a single namespace there is nothing to gain.
+  if (bootstrap.join_count < 2) return false;
+  const pid_t pid = OnlyProcessOf(bootstrap);
+  if (pid == 0 || !ProcShowsOurPidNamespace()) return false;
+  if (bootstrap.Joins(CLONE_NEWUSER) && !IsForeignUserNamespace(pid)) return false;
   int flags = 0;
   for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
     flags |= bootstrap.joins[i].type.clone_flag;
   }
-  // With a single namespace there is nothing to gain, and our own user namespace would be refused:
-  // what a user namespace needs is left to the passes.
-  if (bootstrap.join_count < 2 || (flags & CLONE_NEWUSER) != 0) return false;
-  const pid_t pid = OnlyProcessOf(bootstrap);
-  if (pid == 0 || !ProcShowsOurPidNamespace() || !JoinProcess(pid, flags)) return false;
+  if (!JoinProcess(pid, flags)) return false;
   log.Debug("joined ", bootstrap.join_count, " namespaces of process ", pid, " at once");
   return true;
 }
@@ -166,7 +179,10 @@ bool JoinAllAtOnce(const Bootstrap& bootstrap, const Log& log) {
 }  // namespace
 
 Status JoinNamespaces(const Bootstrap& bootstrap, const Log& log) {
-  if (bootstrap.join_count == 0 || JoinAllAtOnce(bootstrap, log)) return {};
+  if (bootstrap.join_count == 0) return {};
+  if (JoinAllAtOnce(bootstrap, log)) {
+    return bootstrap.Joins(CLONE_NEWUSER) ? BecomeUidZero() : Status();
+  }
   Passes passes;
   RETURN_IF_ERROR(passes.OpenAll(bootstrap));
   RETURN_IF_ERROR(passes.JoinWhatIsAllowed(log));

@@ -85,10 +85,8 @@ Status ParseNamespacePath(std::string_view entry, Bootstrap& bootstrap) {
     return Error::Of("NS_PATHS has a path of ", path.size(), " bytes for the ", type->name,
                      " namespace, at most ", PATH_MAX - 1, " are possible");
   }
-  for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
-    if (bootstrap.joins[i].type.clone_flag == type->clone_flag) {
-      return Error::Of("NS_PATHS names the ", type->name, " namespace twice");
-    }
+  if (bootstrap.Joins(type->clone_flag)) {
+    return Error::Of("NS_PATHS names the ", type->name, " namespace twice");
   }
   bootstrap.joins[bootstrap.join_count++] = {*type, path};
   return {};
@@ -195,10 +193,8 @@ Status ParseAttribute(std::uint16_t type, std::string_view value, Bootstrap& boo
 /// new user namespace has any.
 Status CheckUserNamespace(Bootstrap& bootstrap) {
   if (!bootstrap.Creates(CLONE_NEWUSER)) return {};
-  for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
-    if (bootstrap.joins[i].type.clone_flag == CLONE_NEWUSER) {
-      return Error::Of("a user namespace cannot be joined and created at once");
-    }
+  if (bootstrap.Joins(CLONE_NEWUSER)) {
+    return Error::Of("a user namespace cannot be joined and created at once");
   }
   ASSIGN_OR_RETURN(bootstrap.uid_map, ParseIdMap("UIDMAP", bootstrap.uid_map.text));
   ASSIGN_OR_RETURN(bootstrap.gid_map, ParseIdMap("GIDMAP", bootstrap.gid_map.text));

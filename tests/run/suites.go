@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A suite is something that runs tests. Run gives a row for each group of tests that is counted on its
+// own.
+type suite struct {
+	name string
+	run  func(name string) []row
+}
+
+// AllSuites is what `make test` runs, what is quick to fail first.
+func allSuites() ([]suite, error) {
+	var suites []suite
+	for _, check := range []string{
+		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "clang-tidy",
+	} {
+		suites = append(suites, suite{"lint " + check, command("scripts/lint", check)})
+	}
+	for _, preset := range []string{"debug", "asan", "clang"} {
+		suites = append(suites, suite{"cpp " + preset, ctest("ci-" + preset)})
+	}
+	suites = append(suites, suite{"cpp valgrind", valgrind("ci-debug")})
+
+	modules, err := goModules()
+	if err != nil {
+		return nil, err
+	}
+	for _, module := range modules {
+		suites = append(suites, suite{"go " + module, goTest(module)})
+	}
+	return suites, nil
+}
+
+// GoModules lists the folders with a go.mod, the root first.
+func goModules() ([]string, error) {
+	output, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
+		"go.mod", "*/go.mod").Output()
+	if err != nil {
+		return nil, fmt.Errorf("failed to list the Go modules: %w", err)
+	}
+	var folders []string
+	for _, file := range strings.Fields(string(output)) {
+		folders = append(folders, filepath.Dir(file))
+	}
+	sort.Strings(folders)
+	return folders, nil
+}
+
+// Execute runs a command to its end, or kills it and its children at the deadline, and returns its
+// standard output. All output goes to the log.
+func execute(log *os.File, folder string, argv ...string) ([]byte, error) {
+	fmt.Fprintf(log, "$ cd %s && %s\n", folder, strings.Join(argv, " "))
+	ctx, cancel := context.WithTimeout(context.Background(), suiteTimeout)
+	defer cancel()
+	var stdout bytes.Buffer
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = folder
+	cmd.Stdout = &stdout
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	log.Write(stdout.Bytes())
+	if ctx.Err() != nil {
+		err = fmt.Errorf("killed after %v", suiteTimeout)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+	}
+	return stdout.Bytes(), err
+}
+
+// WithLog opens the log of a suite. A suite that has no log has failed.
+func withLog(name string, run func(log *os.File) []row) []row {
+	log, err := os.Create(logPath(name))
+	if err != nil {
+		return failure(name, err)
+	}
+	defer log.Close()
+	return run(log)
+}
+
+func failure(name string, err error) []row {
+	return []row{{name: name, result: result{failed: 1, remarks: []string{"FAIL " + name + ": " + err.Error()}}}}
+}
+
+// FailureWithLog is for what tells its story in its output.
+func failureWithLog(name string, err error) []row {
+	text, _ := os.ReadFile(logPath(name))
+	return failure(name, fmt.Errorf("%w\n%s", err, text))
+}
+
+// Command is a check that is one test: it passes with exit status 0.
+func command(argv ...string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			if _, err := execute(log, ".", argv...); err != nil {
+				return failureWithLog(name, err)
+			}
+			return []row{{name: name, result: result{passed: 1}}}
+		})
+	}
+}
+
+// Ctest configures, builds and tests with a CMake preset.
+func ctest(preset string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			report, err := filepath.Abs(filepath.Join(logFolder, preset+".xml"))
+			if err != nil {
+				return failure(name, err)
+			}
+			os.Remove(report)
+			for _, argv := range [][]string{
+				{"cmake", "--preset", preset},
+				{"cmake", "--build", "--preset", preset},
+			} {
+				if _, err := execute(log, ".", argv...); err != nil {
+					return failureWithLog(name, err)
+				}
+			}
+			_, err = execute(log, ".", "ctest", "--preset", preset, "--parallel", "2", "--timeout", "60",
+				"--no-tests=error", "--output-junit", report)
+			return []row{{name: name, result: readReports(name, err, report)}}
+		})
+	}
+}
+
+// Valgrind runs the test programs that a preset has built. ctest is left out: it starts a process for
+// each test, and valgrind takes its time to start.
+func valgrind(preset string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			programs, err := filepath.Glob(filepath.Join("_build", preset, "*_test"))
+			if err != nil || len(programs) == 0 {
+				return failure(name, fmt.Errorf("no test programs in _build/%s (%v)", preset, err))
+			}
+			var total result
+			for _, program := range programs {
+				base := filepath.Base(program)
+				report := filepath.Join(logFolder, "valgrind-"+base+".xml")
+				os.Remove(report)
+				_, err := execute(log, ".", "valgrind", "--quiet", "--error-exitcode=99",
+					"--leak-check=full", "--track-fds=no", program, "--gtest_output=xml:"+report)
+				total.add(readReports(name+" "+base, err, report))
+			}
+			return []row{{name: name, result: total}}
+		})
+	}
+}
+
+// GoTest runs the tests of all packages in a module. Results are never taken from the go command's cache:
+// it does not see what a test reads through another process.
+func goTest(module string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			path, err := execute(log, module, "go", "list", "-m")
+			if err != nil {
+				return failureWithLog(name, err)
+			}
+			output, err := execute(log, module, "go", "test", "-json", "-count=1",
+				"-timeout", suiteTimeout.String(), "./...")
+			return parseGoTest(output, err, module, strings.TrimSpace(string(path)))
+		})
+	}
+}

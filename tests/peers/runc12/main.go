@@ -2,6 +2,11 @@
 
 //go:build linux
 
+// The runtime of Go 1.25 and later keeps files of the cgroup open, which would be counted as fds
+// that nsexec left behind.
+//
+//go:debug containermaxprocs=0
+
 // Command runc12 is tests/probe linked with runc's own nsenter: the same program under test, with the
 // C code that this project replaces in the place of ours.
 package main
@@ -13,11 +18,6 @@ import (
 
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 )
-
-// The runtime of Go 1.25 and later keeps files of the cgroup open, which would be counted as fds
-// that nsexec left behind.
-//
-//go:debug containermaxprocs=0
 
 func main() {
 	os.Stdout.WriteString("nsexec returned\n")

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Package protocol tests a program that links an nsexec, black box, against tests/vectors and the
+// protocol of June 2015. See README.md.
+package protocol
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
+)
+
+// program is the one under test.
+var program string
+
+func TestMain(m *testing.M) {
+	launch.Main()
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	program = os.Getenv("NSEXEC")
+	if program != "" {
+		if !filepath.IsAbs(program) {
+			fmt.Fprintf(os.Stderr, "NSEXEC=%s: must be an absolute path: tests run in the folder of their package\n", program)
+			return 2
+		}
+		if _, err := os.Stat(program); err != nil {
+			fmt.Fprintln(os.Stderr, "NSEXEC:", err)
+			return 2
+		}
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "protocol")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "probe")
+	build := exec.Command("go", "build", "-o", program, "nsenter-cpp.example/tests/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "failed to build tests/probe: %v\n%s", err, out)
+		return 2
+	}
+	return m.Run()
+}

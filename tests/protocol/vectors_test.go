@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package protocol
+
+import (
+	"encoding/binary"
+	"testing"
+	"unsafe"
+
+	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/vectors"
+)
+
+func readTable(t *testing.T) []vectors.Vector {
+	t.Helper()
+	table, err := vectors.Read("../vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// requireLittleEndian: the messages of the table are in that order.
+func requireLittleEndian(t *testing.T) {
+	t.Helper()
+	one := uint16(1)
+	launch.Require(t, *(*byte)(unsafe.Pointer(&one)) == 1, "a little-endian machine")
+}
+
+// TestVectors launches every vector of the table.
+func TestVectors(t *testing.T) {
+	table := readTable(t)
+	launch.RequireRoot(t)
+	requireLittleEndian(t)
+	for i := range table {
+		v := &table[i]
+		runs, err := v.Runs(program)
+		if err != nil {
+			t.Fatalf("%s: %v", v.Name, err)
+		}
+		for _, run := range runs {
+			run := run
+			t.Run(v.Name+"/"+run.Name, func(t *testing.T) {
+				t.Parallel()
+				outcome, err := launch.Run(run.Case)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, difference := range v.Compare(&outcome) {
+					t.Errorf("%s: %s", v.Where, difference)
+				}
+			})
+		}
+	}
+}
+
+// TestTable holds the table to what it promises: enough vectors, and none of the broken ones there
+// for the same reason as another.
+func TestTable(t *testing.T) {
+	table := readTable(t)
+	var broken, captured, branches int
+	expects := make(map[string]string)
+	for i := range table {
+		v := &table[i]
+		if v.Captured() {
+			captured++
+			if v.Broken() {
+				t.Errorf("%s: [%s] is captured and broken", v.Where, v.Name)
+			}
+			// What runc sent is one message of the type and the length that it says.
+			if len(v.Message) < 16 || binary.LittleEndian.Uint32(v.Message) != uint32(len(v.Message)) {
+				t.Errorf("%s: [%s] is no whole message", v.Where, v.Name)
+			}
+		}
+		if !v.Broken() {
+			continue
+		}
+		broken++
+		if v.Get("branch", "") != "" {
+			branches++
+			continue
+		}
+		text := v.ErrorText()
+		if other := expects[text]; other != "" {
+			t.Errorf("%s: [%s] expects the same as [%s], and no branch: says why: %s", v.Where, v.Name, other, text)
+		}
+		expects[text] = v.Name
+	}
+	t.Logf("%d vectors: %d broken (%d alone expect their text, %d alone reach a branch), %d valid, %d of them captured",
+		len(table), broken, broken-branches, branches, len(table)-broken, captured)
+	if len(table) < 60 || broken < 35 || captured < 15 {
+		t.Errorf("too few: at least 60 vectors, 35 broken and 15 captured are wanted")
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "child.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <sstream>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace nsenter::test {
+namespace {
+
+// For a machine that is busy with something else; nothing here takes a second.
+constexpr int kDeadlineMs = 20000;
+
+int NowMs() {
+  timespec now = {};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int>(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+[[noreturn]] void RunBody(const std::function<void()>& body, int output) {
+  dup2(output, STDOUT_FILENO);
+  dup2(output, STDERR_FILENO);
+  close(output);
+  body();
+  (void)std::fflush(nullptr);
+  _exit(::testing::Test::HasFailure() ? 99 : 0);
+}
+
+/// Kills whoever has become our child, until none is left.
+void KillAll() {
+  const std::string children = "/proc/self/task/" + std::to_string(gettid()) + "/children";
+  do {
+    std::istringstream pids(ReadFile(children));
+    for (pid_t pid = 0; pids >> pid;) kill(pid, SIGKILL);
+  } while (waitpid(-1, nullptr, 0) > 0 || errno != ECHILD);
+}
+
+/// Reads until everybody has closed `fd`. False at the deadline.
+bool ReadAll(int fd, int deadline, std::string& ret_text) {
+  for (;;) {
+    pollfd entry = {fd, POLLIN, 0};
+    if (poll(&entry, 1, std::max(0, deadline - NowMs())) <= 0) return false;
+    std::array<char, 4096> buffer = {};
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got <= 0) return true;
+    ret_text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+/// Waits for everybody. False at the deadline.
+bool ReapAll(pid_t child, int deadline, Outcome& outcome) {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid < 0) return true;
+    if (pid == 0 && NowMs() >= deadline) return false;
+    if (pid == 0) usleep(1000);
+    if (pid == child) outcome.status = status;
+    if (pid != child && pid != 0) outcome.siblings.push_back(status);
+  }
+}
+
+}  // namespace
+
+Outcome RunInChild(const std::function<void()>& body) {
+  // Orphans of the child are found, too.
+  prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
+  Outcome outcome;
+  int output[2];
+  if (pipe2(output, O_CLOEXEC) != 0) {
+    ADD_FAILURE() << "no pipe";
+    return outcome;
+  }
+  (void)std::fflush(nullptr);
+  const int deadline = NowMs() + kDeadlineMs;
+  const pid_t child = fork();
+  if (child == 0) RunBody(body, output[1]);
+  close(output[1]);
+  if (!ReadAll(output[0], deadline, outcome.output) || !ReapAll(child, deadline, outcome)) {
+    ADD_FAILURE() << "not all processes had ended at the deadline; they said: " << outcome.output;
+    KillAll();
+  }
+  close(output[0]);
+  return outcome;
+}
+
+void ExpectSilentSuccess(const Outcome& outcome, const std::string& output) {
+  ExpectExit(outcome, 0, output);
+  for (const int status : outcome.siblings) EXPECT_EQ(status, 0) << "of a sibling";
+}
+
+void ExpectExit(const Outcome& outcome, int status, const std::string& output) {
+  EXPECT_TRUE(WIFEXITED(outcome.status)) << "wait status " << outcome.status;
+  EXPECT_EQ(WEXITSTATUS(outcome.status), status);
+  EXPECT_EQ(outcome.output, output);
+}
+
+std::string ReadFile(const std::string& path) {
+  const std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return file ? text.str() : "(cannot be read)";
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string path = "/tmp/nsexec-test-XXXXXX";
+  if (mkdtemp(path.data()) == nullptr) ADD_FAILURE() << "no temporary folder";
+  path_ = path;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TemporaryFolder::WriteProgram(const std::string& name, const std::string& text) const {
+  std::string path = path_ + "/" + name;
+  std::ofstream(path) << text;
+  chmod(path.c_str(), 0755);
+  return path;
+}
+
+bool MustNotSkip() {
+  const char* const value = getenv("REQUIRE_ALL");
+  return value != nullptr && std::string_view(value) == "1";
+}
+
+}  // namespace nsenter::test

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Processes of tests: what changes the process it runs in, or could hang, runs in one of its own.
+
+#pragma once
+
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace nsenter::test {
+
+/// How all the processes of a test ended.
+struct Outcome {
+  /// As waitpid(2) gives it: of the child that was forked, and of the siblings it made, in the
+  /// order in which they ended.
+  int status = -1;
+  std::vector<int> siblings;
+  /// Everything that any of them wrote to standard output or standard error.
+  std::string output;
+};
+
+/// Forks, runs `body` in the child, which exits with 0 when that returns (and with 99 if an
+/// expectation failed in it), and waits until the child, its siblings and its descendants have
+/// ended. At the deadline all of them are killed and the test fails.
+Outcome RunInChild(const std::function<void()>& body);
+
+/// All went well and nothing was said but `output`.
+void ExpectSilentSuccess(const Outcome& outcome, const std::string& output = "");
+
+/// The child exited with `status`.
+void ExpectExit(const Outcome& outcome, int status, const std::string& output);
+
+/// The content of a file, "(cannot be read)" if there is none.
+std::string ReadFile(const std::string& path);
+
+/// A folder that is removed with its content in the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  [[nodiscard]] const std::string& path() const { return path_; }
+  /// Writes an executable file and returns its path.
+  [[nodiscard]] std::string WriteProgram(const std::string& name, const std::string& text) const;
+
+ private:
+  std::string path_;
+};
+
+/// True if a test that needs something that is missing has to fail.
+bool MustNotSkip();
+
+}  // namespace nsenter::test
+
+/// Ends a test that cannot do its work here: as skipped, or with REQUIRE_ALL=1 as failed.
+#define NEEDS(condition, what)                                   \
+  do {                                                           \
+    if (condition) break;                                        \
+    if (::nsenter::test::MustNotSkip()) FAIL() << "needs " what; \
+    GTEST_SKIP() << "needs " what;                               \
+  } while (false)
+
+#define NEEDS_ROOT() NEEDS(geteuid() == 0, "root, to join and create namespaces")

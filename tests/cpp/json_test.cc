@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "json.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace nsenter {
+namespace {
+
+std::string Escape(std::string_view text) {
+  FixedText<4096> line;
+  AppendJsonEscaped(line, text, 0);
+  return std::string(line.view());
+}
+
+TEST(AppendJsonEscaped, LeavesWhatNeedsNoEscape) {
+  EXPECT_EQ(Escape("plain /text 'of' {7}: ok"), "plain /text 'of' {7}: ok");
+}
+
+TEST(AppendJsonEscaped, EscapesQuotesAndBackslashes) {
+  EXPECT_EQ(Escape(R"(a"b\c)"), R"(a\"b\\c)");
+}
+
+TEST(AppendJsonEscaped, EscapesEveryControlCharacter) {
+  EXPECT_EQ(Escape({"\0\x01\t\r\x1f", 5}), R"(\u0000\u0001\u0009\u000d\u001f)");
+  EXPECT_EQ(Escape("a\nb"), R"(a\nb)");
+  EXPECT_EQ(Escape("\x7f"), R"(\u007f)");
+}
+
+TEST(AppendJsonEscaped, PassesBytesAboveDel) {
+  EXPECT_EQ(Escape("\x80\xc3\xa4\xff"), "\x80\xc3\xa4\xff");
+}
+
+TEST(AppendJsonEscaped, KeepsTheReserveAndCutsNoEscape) {
+  for (std::size_t reserve = 0; reserve < 8; ++reserve) {
+    FixedText<32> line;
+    AppendJsonEscaped(line, std::string(64, '\x01'), reserve);
+    EXPECT_LE(line.size() + reserve, 32U);
+    EXPECT_EQ(line.size() % 6, 0U) << line.view();
+    EXPECT_GE(line.size(), 18U);
+  }
+}
+
+}  // namespace
+}  // namespace nsenter

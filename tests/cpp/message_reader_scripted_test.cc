@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "message_reader.h"
+
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+TEST(MessageReader, ReadsAMessageAndNothingBehindIt) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 4) = "rest"
+  )");
+  MessageReader reader;
+  ASSERT_EQ(test::Describe(reader.ReadFrom(3)), "success");
+  EXPECT_EQ(reader.view().substr(4), std::string("\x30\xf2\0\0\0\0\0\0\0\0\0\0rest", 16));
+}
+
+TEST(MessageReader, PutsPiecesTogether) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x14"
+    read(3, 15) = "\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 1) = "\x00"
+    read(3, 4) = "re"
+    read(3, 2) = "st"
+  )");
+  MessageReader reader;
+  ASSERT_EQ(test::Describe(reader.ReadFrom(3)), "success");
+  EXPECT_EQ(reader.view().substr(16), "rest");
+  EXPECT_EQ(reader.view().size(), 20U);
+}
+
+TEST(MessageReader, ReadsNoMessageWithoutHeader) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x14\x00"
+    read(3, 14) = ""
+  )");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 2 of 16 bytes");
+}
+
+TEST(MessageReader, ReadsNothingBehindABrokenHeader) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x14\x00\x00\x00\x31\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+  )");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message has type 62001, not 62000");
+}
+
+TEST(MessageReader, SaysWhereAMessageEnded) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 4) = "res"
+    read(3, 1) = ""
+    read(3, 16) = EIO
+  )");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 19 of 20 bytes");
+  EXPECT_ERROR(MessageReader().ReadFrom(3),
+               "failed to read the bootstrap message: Input/output error");
+}
+
+TEST(MessageReader, MapsMemoryForALongMessage) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x01\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    mmap(4097)
+    read(3, 4081) = "abc"
+    read(3, 4078) = EIO
+    munmap(4097)
+    read(3, 16) = "\x01\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    mmap(4097) = ENOMEM
+  )");
+  {
+    MessageReader reader;
+    EXPECT_ERROR(reader.ReadFrom(3), "failed to read the bootstrap message: Input/output error");
+  }
+  EXPECT_ERROR(MessageReader().ReadFrom(3),
+               "failed to map 4097 bytes for the bootstrap message: Cannot allocate memory");
+}
+
+TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {
+  ScriptedKernel kernel(R"(
+    read(3, 16) = "\x00\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 4080) = ""
+  )");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 4096 bytes");
+}
+
+}  // namespace
+}  // namespace nsenter

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "scripted_kernel.h"
+
+#include "sys.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sched.h>
+#include <sstream>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace nsenter::test {
+namespace {
+
+ScriptedKernel* current = nullptr;
+
+struct Constant {
+  const char* name;
+  long value;
+};
+
+constexpr Constant kErrors[] = {
+    {"EACCES", EACCES}, {"EAGAIN", EAGAIN}, {"EBADF", EBADF},   {"ECHILD", ECHILD},
+    {"EINVAL", EINVAL}, {"EIO", EIO},       {"EMFILE", EMFILE}, {"ENOENT", ENOENT},
+    {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"ENOSYS", ENOSYS}, {"ENOTSOCK", ENOTSOCK},
+    {"ENOTTY", ENOTTY}, {"EPERM", EPERM},   {"EPIPE", EPIPE},   {"ESRCH", ESRCH},
+};
+
+constexpr Constant kCloneFlags[] = {
+    {"CLONE_NEWCGROUP", CLONE_NEWCGROUP},
+    {"CLONE_NEWIPC", CLONE_NEWIPC},
+    {"CLONE_NEWNS", CLONE_NEWNS},
+    {"CLONE_NEWNET", CLONE_NEWNET},
+    {"CLONE_NEWPID", CLONE_NEWPID},
+    {"CLONE_NEWTIME", CLONE_NEWTIME},
+    {"CLONE_NEWUTS", CLONE_NEWUTS},
+    {"CLONE_NEWUSER", CLONE_NEWUSER},
+    {"CLONE_PARENT", CLONE_PARENT},
+    {"CLONE_THREAD", CLONE_THREAD},
+    {"CLONE_CHILD_SETTID", CLONE_CHILD_SETTID},
+    {"CLONE_CHILD_CLEARTID", CLONE_CHILD_CLEARTID},
+};
+
+// Without the access mode.
+constexpr Constant kOpenFlags[] = {
+    {"O_PATH", O_PATH},         {"O_DIRECTORY", O_DIRECTORY}, {"O_CLOEXEC", O_CLOEXEC},
+    {"O_NONBLOCK", O_NONBLOCK}, {"O_NOCTTY", O_NOCTTY},
+};
+
+constexpr Constant kEvents[] = {
+    {"POLLOUT", POLLOUT}, {"POLLRDHUP", POLLRDHUP}, {"POLLERR", POLLERR}, {"POLLHUP", POLLHUP}};
+
+constexpr Constant kAnswers[] = {{"O_RDONLY", O_RDONLY},
+                                 {"O_WRONLY", O_WRONLY},
+                                 {"O_RDWR", O_RDWR},
+                                 {"PROC_SUPER_MAGIC", PROC_SUPER_MAGIC}};
+
+/// `value` as constants joined by "|"; what has no name is added as a number.
+template <std::size_t kCount>
+std::string NameFlags(const Constant (&constants)[kCount], long value, std::string names = "") {
+  for (const Constant& constant : constants) {
+    if ((value & constant.value) == 0) continue;
+    names += (names.empty() ? "" : "|") + std::string(constant.name);
+    value &= ~constant.value;
+  }
+  if (value != 0) names += (names.empty() ? "" : "|") + std::to_string(value);
+  return names.empty() ? "0" : names;
+}
+
+std::string NameOpenFlags(int flags) {
+  constexpr const char* kAccess[] = {"O_RDONLY", "O_WRONLY", "O_RDWR"};
+  const int access = flags & O_ACCMODE;
+  return NameFlags(kOpenFlags, flags & ~O_ACCMODE, (flags & O_PATH) != 0 ? "" : kAccess[access]);
+}
+
+std::string NameFolder(int fd) { return fd == AT_FDCWD ? "AT_FDCWD" : std::to_string(fd); }
+
+std::string NameSignal(int signal) {
+  if (signal == SIGPIPE) return "SIGPIPE";
+  if (signal == SIGCHLD) return "SIGCHLD";
+  return std::to_string(signal);
+}
+
+std::string NameHandler(const struct sigaction& action) {
+  if (action.sa_handler == SIG_IGN) return "SIG_IGN";
+  if (action.sa_handler == SIG_DFL) return "SIG_DFL";
+  return "handler";
+}
+
+std::string Quote(std::string_view bytes) {
+  std::string quoted = "\"";
+  for (const char byte : bytes) {
+    if (byte == '\n') {
+      quoted += "\\n";
+    } else if (byte == '"' || byte == '\\') {
+      quoted += {'\\', byte};
+    } else if (byte < ' ') {
+      char escaped[8];
+      (void)std::snprintf(escaped, sizeof(escaped), "\\x%02x",
+                          static_cast<unsigned>(static_cast<unsigned char>(byte)));
+      quoted += escaped;
+    } else {
+      quoted += byte;
+    }
+  }
+  return quoted + "\"";
+}
+
+/// The reverse.
+std::string Unquote(std::string_view quoted) {
+  std::string bytes;
+  quoted = quoted.substr(1, quoted.size() - 2);
+  while (!quoted.empty()) {
+    std::size_t taken = 1;
+    if (quoted.front() != '\\') {
+      bytes += quoted.front();
+    } else if (quoted[1] == 'x') {
+      bytes += static_cast<char>(std::stoi(std::string(quoted.substr(2, 2)), nullptr, 16));
+      taken = 4;
+    } else {
+      bytes += quoted[1] == 'n' ? '\n' : quoted[1];
+      taken = 2;
+    }
+    quoted.remove_prefix(taken);
+  }
+  return bytes;
+}
+
+template <std::size_t kCount>
+const Constant* Find(const Constant (&constants)[kCount], std::string_view name) {
+  const auto* const found = std::find_if(std::begin(constants), std::end(constants),
+                                         [=](const Constant& c) { return c.name == name; });
+  return found == std::end(constants) ? nullptr : found;
+}
+
+ScriptedKernel::Answer ParseAnswer(const std::string& text) {
+  ScriptedKernel::Answer answer;
+  answer.is_given = !text.empty();
+  if (text.empty()) return answer;
+  if (text.front() == '"') {
+    answer.bytes = Unquote(text);
+    answer.result = static_cast<int>(answer.bytes.size());
+  } else if (text.front() == '[') {
+    std::istringstream numbers(text.substr(1));
+    char comma = ',';
+    numbers >> answer.numbers[0] >> comma >> answer.numbers[1];
+    if (!numbers || comma != ',') ADD_FAILURE() << "no two numbers in a script: " << text;
+  } else if (const Constant* const error = Find(kErrors, text); error != nullptr) {
+    answer.result = -static_cast<int>(error->value);
+  } else {
+    for (const Constant* const constant :
+         {Find(kCloneFlags, text), Find(kEvents, text), Find(kAnswers, text)}) {
+      if (constant != nullptr) answer.numbers[0] = constant->value;
+      if (constant != nullptr) answer.result = static_cast<int>(constant->value);
+      if (constant != nullptr) return answer;
+    }
+    char* end = nullptr;
+    answer.numbers[0] = std::strtol(text.c_str(), &end, 0);
+    answer.result = static_cast<int>(answer.numbers[0]);
+    if (*end != '\0') ADD_FAILURE() << "no answer in a script: " << text;
+  }
+  return answer;
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+ScriptedKernel::ScriptedKernel(std::string_view script) {
+  std::istringstream lines{std::string(script)};
+  for (std::string line; std::getline(lines, line);) {
+    const std::string_view text = Trim(line);
+    if (text.empty()) continue;
+    const std::size_t separator = text.rfind(") = ");
+    if (separator == std::string_view::npos) {
+      script_.push_back({std::string(text), ""});
+    } else {
+      script_.push_back(
+          {std::string(text.substr(0, separator + 1)), std::string(text.substr(separator + 4))});
+    }
+  }
+  current = this;
+}
+
+ScriptedKernel::~ScriptedKernel() {
+  ExpectNothingLeft();
+  current = nullptr;
+}
+
+ScriptedKernel::Answer ScriptedKernel::Take(const std::string& call) {
+  const std::string expected = script_.empty() ? "the end" : script_.front().call;
+  if (call == expected) {
+    const Answer answer = ParseAnswer(script_.front().answer);
+    script_.pop_front();
+    return answer;
+  }
+  ADD_FAILURE() << "expected " << expected << "\nbut called " << call;
+  // Whatever comes now is a consequence.
+  script_.clear();
+  Answer refused;
+  refused.is_given = true;
+  refused.result = -ENOSYS;
+  return refused;
+}
+
+void ScriptedKernel::ExpectNothingLeft() {
+  if (!script_.empty()) ADD_FAILURE() << "never called " << script_.front().call;
+  script_.clear();
+}
+
+namespace {
+
+ScriptedKernel& Kernel() {
+  if (current == nullptr) {
+    (void)std::fputs("a system call, but the test has no ScriptedKernel\n", stderr);
+    std::abort();
+  }
+  return *current;
+}
+
+template <typename... Pieces>
+ScriptedKernel::Answer Call(const Pieces&... pieces) {
+  std::ostringstream call;
+  (call << ... << pieces);
+  return Kernel().Take(call.str());
+}
+
+/// A call that fills a buffer.
+int Fill(const ScriptedKernel::Answer& answer, void* buffer, std::size_t size) {
+  EXPECT_LE(answer.bytes.size(), size) << "more than was asked for in a script";
+  std::memcpy(buffer, answer.bytes.data(), std::min(size, answer.bytes.size()));
+  return answer.result;
+}
+
+int FillPair(const ScriptedKernel::Answer& answer, int* ret_pair) {
+  for (int i = 0; i < 2; ++i) ret_pair[i] = static_cast<int>(answer.numbers[i]);
+  return answer.result;
+}
+
+int FillId(const ScriptedKernel::Answer& answer, sys::FileId* ret_id) {
+  *ret_id = {static_cast<dev_t>(answer.numbers[0]), static_cast<ino_t>(answer.numbers[1])};
+  return answer.result;
+}
+
+std::string NamePointer(const void* pointer) {
+  if (pointer == nullptr) return "NULL";
+  if (pointer == &Kernel().memory().tid) return "tid";
+  if (pointer == &Kernel().memory().robust_list) return "robust_list";
+  return "a pointer";
+}
+
+}  // namespace
+}  // namespace nsenter::test
+
+namespace nsenter::sys {
+
+// NOLINTBEGIN(google-build-using-namespace): everything below is made of it
+using namespace nsenter::test;
+// NOLINTEND(google-build-using-namespace)
+
+int Open(int directory, const char* path, int flags) {
+  return Call("openat(", NameFolder(directory), ", ", Quote(path), ", ", NameOpenFlags(flags), ")")
+      .result;
+}
+
+void Close(int fd) { Call("close(", fd, ")"); }
+
+int Read(int fd, void* buffer, std::size_t size) {
+  return Fill(Call("read(", fd, ", ", size, ")"), buffer, size);
+}
+
+int Write(int fd, const void* data, std::size_t size) {
+  const auto answer = Call("write(", fd, ", ", Quote({static_cast<const char*>(data), size}), ")");
+  return answer.is_given ? answer.result : static_cast<int>(size);
+}
+
+int Peek(int fd, void* buffer, std::size_t size) {
+  return Fill(Call("recv(", fd, ", ", size, ", MSG_PEEK)"), buffer, size);
+}
+
+int Poll(int fd, short events, int timeout_ms) {
+  return Call("poll(", fd, ", ", NameFlags(kEvents, events), ", ", timeout_ms, ")").result;
+}
+
+int StatusFlags(int fd) { return Call("fcntl(", fd, ", F_GETFL)").result; }
+
+int DuplicateAbove(int fd, int minimum) {
+  return Call("fcntl(", fd, ", F_DUPFD_CLOEXEC, ", minimum, ")").result;
+}
+
+int Duplicate3(int from, int to, int flags) {
+  return Call("dup3(", from, ", ", to, ", ", flags, ")").result;
+}
+
+int ClearCloseOnExec(int fd) { return Call("fcntl(", fd, ", F_SETFD, 0)").result; }
+
+int CloseAllFrom(unsigned first) { return Call("close_range(", first, ")").result; }
+
+int Identify(int directory, const char* path, int flags, FileId* ret_id) {
+  return FillId(
+      Call("fstatat(", NameFolder(directory), ", ", Quote(path), ", ",
+           flags == AT_SYMLINK_NOFOLLOW ? "AT_SYMLINK_NOFOLLOW" : std::to_string(flags), ")"),
+      ret_id);
+}
+
+int IdentifyOpen(int fd, FileId* ret_id) { return FillId(Call("fstat(", fd, ")"), ret_id); }
+
+int FileSystemType(int fd, long* ret_type) {
+  const auto answer = Call("fstatfs(", fd, ")");
+  *ret_type = answer.numbers[0];
+  return answer.result < 0 ? answer.result : 0;
+}
+
+int ReadLink(const char* path, char* buffer, std::size_t size) {
+  return Fill(Call("readlink(", Quote(path), ")"), buffer, size);
+}
+
+int Pipe(int ret_fds[2]) { return FillPair(Call("pipe2(O_CLOEXEC)"), ret_fds); }
+
+int SocketPair(int ret_fds[2]) { return FillPair(Call("socketpair()"), ret_fds); }
+
+int IsTerminal(int fd) { return Call("ioctl(", fd, ", TCGETS)").result; }
+
+int MakeControllingTerminal(int fd) { return Call("ioctl(", fd, ", TIOCSCTTY)").result; }
+
+int Map(std::size_t size, void** ret_address) {
+  const int result = Call("mmap(", size, ")").result;
+  Kernel().memory().mappings.push_back(std::make_unique<char[]>(size));
+  *ret_address = Kernel().memory().mappings.back().get();
+  return result;
+}
+
+void Unmap(void* address, std::size_t size) {
+  Call("munmap(", size, ")");
+  auto& mappings = Kernel().memory().mappings;
+  EXPECT_EQ(std::erase_if(mappings, [=](const auto& m) { return m.get() == address; }), 1U);
+}
+
+int Setns(int fd, int type) {
+  return Call("setns(", fd, ", ", NameFlags(kCloneFlags, type), ")").result;
+}
+
+int Unshare(int flags) { return Call("unshare(", NameFlags(kCloneFlags, flags), ")").result; }
+
+int NamespaceType(int fd) { return Call("ioctl(", fd, ", NS_GET_NSTYPE)").result; }
+
+int OpenPidfd(pid_t pid) { return Call("pidfd_open(", pid, ")").result; }
+
+int Clone(unsigned long flags, int* child_tid) {
+  return Call("clone(", NameFlags(kCloneFlags, static_cast<long>(flags)), ", ",
+              NamePointer(child_tid), ")")
+      .result;
+}
+
+int RunInVfork(void (*function)(void*), void* argument) {
+  const int result = Call("vfork()").result;
+  if (result == 0) function(argument);
+  return result;
+}
+
+int Execute(const char* path, char* const argv[], char* const environment[]) {
+  const auto list = [](char* const* texts) {
+    std::string all;
+    for (; *texts != nullptr; ++texts) all += (all.empty() ? "" : ", ") + Quote(*texts);
+    return "[" + all + "]";
+  };
+  return Call("execve(", Quote(path), ", ", list(argv), ", ", list(environment), ")").result;
+}
+
+int Wait(pid_t pid, int* ret_status) {
+  const int result = Call("waitpid(", pid, ")").result;
+  if (result < 0) return result;
+  *ret_status = result;
+  return pid;
+}
+
+void Exit(int status) {
+  Call("exit(", status, ")");
+  Kernel().ExpectNothingLeft();
+  (void)std::fflush(nullptr);
+  _exit(status);
+}
+
+pid_t ProcessId() { return Call("getpid()").result; }
+pid_t ParentProcessId() { return Call("getppid()").result; }
+pid_t ThreadId() { return Call("gettid()").result; }
+
+int ThreadIdAddress(int** ret_address) {
+  *ret_address = &Kernel().memory().tid;
+  return Call("prctl(PR_GET_TID_ADDRESS)").result;
+}
+
+int SetThreadIdAddress(int* address) {
+  return Call("set_tid_address(", NamePointer(address), ")").result;
+}
+
+int RobustList(void** ret_head, std::size_t* ret_size) {
+  *ret_head = &Kernel().memory().robust_list;
+  *ret_size = sizeof(Kernel().memory().robust_list);
+  return Call("get_robust_list()").result;
+}
+
+int SetRobustList(void* head, std::size_t size) {
+  return Call("set_robust_list(", NamePointer(head), ", ", size, ")").result;
+}
+
+int SetDumpable(bool dumpable) { return Call("prctl(PR_SET_DUMPABLE, ", dumpable, ")").result; }
+
+int SetName(const char* name) { return Call("prctl(PR_SET_NAME, ", Quote(name), ")").result; }
+
+int NewSession() { return Call("setsid()").result; }
+
+int Affinity(unsigned long* mask, std::size_t size) {
+  return Fill(Call("sched_getaffinity()"), mask, size);
+}
+
+int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
+  const int result = Call("sigaction(", NameSignal(signal), ", ", NameHandler(*action), ")").result;
+  if (result == 0 && ret_old != nullptr) *ret_old = Kernel().memory().old_action;
+  return result;
+}
+
+uid_t EffectiveUserId() { return static_cast<uid_t>(Call("geteuid()").result); }
+gid_t EffectiveGroupId() { return static_cast<gid_t>(Call("getegid()").result); }
+int SetAllUserIds(uid_t uid) { return Call("setresuid(", uid, ")").result; }
+int SetAllGroupIds(gid_t gid) { return Call("setresgid(", gid, ")").result; }
+int DropSupplementaryGroups() { return Call("setgroups(0)").result; }
+
+}  // namespace nsenter::sys

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "sigpipe.h"
+
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+TEST(IgnoredSigpipe, EndsWithTheDispositionBefore) {
+  ScriptedKernel kernel(R"(
+    sigaction(SIGPIPE, SIG_IGN)
+    sigaction(SIGPIPE, handler)
+  )");
+  kernel.memory().old_action.sa_handler = [](int) {};
+  IgnoredSigpipe sigpipe;
+  EXPECT_SUCCESS(sigpipe.Start());
+  EXPECT_SUCCESS(sigpipe.End());
+}
+
+TEST(IgnoredSigpipe, DoesNotEndByItself) {
+  ScriptedKernel kernel("sigaction(SIGPIPE, SIG_IGN)");
+  EXPECT_SUCCESS(IgnoredSigpipe().Start());
+}
+
+TEST(IgnoredSigpipe, SaysWhatFailed) {
+  ScriptedKernel kernel(R"(
+    sigaction(SIGPIPE, SIG_IGN) = EINVAL
+    sigaction(SIGPIPE, SIG_DFL) = EINVAL
+  )");
+  IgnoredSigpipe sigpipe;
+  EXPECT_ERROR(sigpipe.Start(), "failed to ignore SIGPIPE: Invalid argument");
+  EXPECT_ERROR(sigpipe.End(), "failed to stop ignoring SIGPIPE: Invalid argument");
+}
+
+}  // namespace
+}  // namespace nsenter

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "classic.h"
+
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+std::string Serve(const std::string& script, const char* console = nullptr, const char* pid = "77",
+                  const char* pipe = "3") {
+  const ScriptedKernel kernel(script);
+  Log log("nsenter: ");
+  const Result<Next> next = ServeClassic({pid, pipe, console, nullptr, nullptr}, log);
+  if (!next.ok()) return test::Describe(next);
+  return next.value() == Next::kGoOn ? "go on" : "leave";
+}
+
+constexpr const char* kPipeIsOpen = "\nfcntl(3, F_GETFL) = O_WRONLY\n";
+
+constexpr const char* kJoined = R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    pidfd_open(77) = 8
+    setns(8, CLONE_NEWIPC|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWPID|CLONE_NEWUTS)
+    close(8)
+)";
+
+constexpr const char* kNoPidfd = R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    pidfd_open(77) = ENOSYS
+)";
+
+std::string Clone(const std::string& pid) {
+  return R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    clone(CLONE_PARENT, NULL) = )" +
+         pid + "\n";
+}
+
+const char* const kGate = "pipe2(O_CLOEXEC) = [5, 6]\n";
+
+TEST(ServeClassic, JoinsClonesAndReplies) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("44") + R"(
+    close(5)
+    write(3, "{ \"pid\" : 44 }\n")
+    write(6, "r")
+    close(6)
+  )"),
+            "leave");
+}
+
+TEST(ServeClassic, LeavesTheGateClosedIfTheReplyFails) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("44") + R"(
+    close(5)
+    write(3, "{ \"pid\" : 44 }\n") = EPIPE
+    close(6)
+  )"),
+            "failed to write the reply to INITPIPE: Broken pipe");
+}
+
+TEST(ServeClassic, GoesOnInTheInitProcess) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
+    close(6)
+    setsid() = 44
+    read(5, 1) = "r"
+    close(5)
+  )"),
+            "go on");
+}
+
+TEST(ServeClassic, EndsTheInitProcessWithTheLaunchedOne) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
+    close(6)
+    setsid() = 44
+    read(5, 1) = ""
+    close(5)
+  )"),
+            "reported");
+}
+
+// One namespace after the other.
+
+constexpr const char* kFolder =
+    R"(openat(AT_FDCWD, "/proc/77/ns", O_PATH|O_DIRECTORY|O_CLOEXEC) = 9)";
+
+TEST(ServeClassic, JoinsInTheOrderOf2015) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kNoPidfd) + kFolder + R"(
+    openat(9, "ipc", O_RDONLY|O_CLOEXEC) = 10
+    openat(9, "uts", O_RDONLY|O_CLOEXEC) = 11
+    openat(9, "net", O_RDONLY|O_CLOEXEC) = 12
+    openat(9, "pid", O_RDONLY|O_CLOEXEC) = 13
+    openat(9, "mnt", O_RDONLY|O_CLOEXEC) = 14
+    setns(10, CLONE_NEWIPC)
+    setns(11, CLONE_NEWUTS)
+    setns(12, CLONE_NEWNET)
+    setns(13, CLONE_NEWPID)
+    setns(14, CLONE_NEWNS) = EPERM
+    close(14)
+    close(13)
+    close(12)
+    close(11)
+    close(10)
+    close(9)
+  )"),
+            "failed to join mnt namespace of process 77: Operation not permitted");
+}
+
+TEST(ServeClassic, SkipsWhatTheKernelDoesNotHave) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kNoPidfd) + kFolder + R"(
+    openat(9, "ipc", O_RDONLY|O_CLOEXEC) = ENOENT
+    fstatat(9, "ipc", AT_SYMLINK_NOFOLLOW) = ENOENT
+    fstatat(9, "mnt", AT_SYMLINK_NOFOLLOW) = [4, 9]
+    openat(9, "uts", O_RDONLY|O_CLOEXEC) = 11
+    openat(9, "net", O_RDONLY|O_CLOEXEC) = 12
+    openat(9, "pid", O_RDONLY|O_CLOEXEC) = 13
+    openat(9, "mnt", O_RDONLY|O_CLOEXEC) = 14
+    setns(11, CLONE_NEWUTS)
+    setns(12, CLONE_NEWNET)
+    setns(13, CLONE_NEWPID)
+    setns(14, CLONE_NEWNS)
+    close(14)
+    close(13)
+    close(12)
+    close(11)
+    close(9)
+    pipe2(O_CLOEXEC) = EMFILE
+  )"),
+            "failed to create a pipe for the init process: Too many open files");
+}
+
+TEST(ServeClassic, FindsThatTheProcessHasEnded) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kNoPidfd) +
+                  "openat(AT_FDCWD, \"/proc/77/ns\", O_PATH|O_DIRECTORY|O_CLOEXEC) = ENOENT"),
+            "failed to open /proc/77/ns: No such file or directory");
+  for (const std::string looks : {"fstatat(9, \"ipc\", AT_SYMLINK_NOFOLLOW) = [4, 9]\n",
+                                  "fstatat(9, \"ipc\", AT_SYMLINK_NOFOLLOW) = ENOENT\n"
+                                  "fstatat(9, \"mnt\", AT_SYMLINK_NOFOLLOW) = ENOENT\n"}) {
+    EXPECT_EQ(Serve(kPipeIsOpen + std::string(kNoPidfd) + kFolder +
+                    "\nopenat(9, \"ipc\", O_RDONLY|O_CLOEXEC) = ENOENT\n" + looks + "close(9)"),
+              "failed to open ipc namespace of process 77: it has ended");
+  }
+}
+
+TEST(ServeClassic, TrustsNoPidfdInTheProcOfSomebodyElse) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
+    readlink("/proc/self") = "43"
+    getpid() = 42
+    openat(AT_FDCWD, "/proc/77/ns", O_PATH|O_DIRECTORY|O_CLOEXEC) = EACCES
+  )")),
+            "failed to open /proc/77/ns: Permission denied");
+}
+
+// The console.
+
+constexpr const char* kConsole = R"(
+    openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 7
+    ioctl(7, TCGETS)
+)";
+
+const char* const kTwoGates = "pipe2(O_CLOEXEC) = [5, 6]\npipe2(O_CLOEXEC) = [20, 21]\n";
+
+TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
+    openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = ENOENT
+  )"),
+                  "/dev/pts/9"),
+            "failed to open console /dev/pts/9: No such file or directory");
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
+    openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 7
+    ioctl(7, TCGETS) = ENOTTY
+    close(7)
+  )"),
+                  "/dev/pts/9"),
+            "failed to use console /dev/pts/9: Inappropriate ioctl for device");
+}
+
+TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates + Clone("44") + R"(
+    close(5)
+    close(21)
+    read(20, 1) = "c"
+    write(3, "{ \"pid\" : 44 }\n")
+    write(6, "r")
+    close(20)
+    close(6)
+    close(7)
+  )",
+                  "/dev/pts/9"),
+            "leave");
+}
+
+TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
+  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates +
+                            Clone("44") + "close(5)\nclose(21)\n";
+  const std::string end = "close(20)\nclose(6)\nclose(7)\n";
+  EXPECT_EQ(Serve(start + "read(20, 1) = \"f\"\n" + end, "/dev/pts/9"), "reported");
+  EXPECT_EQ(Serve(start + "read(20, 1) = \"\"\n" + end, "/dev/pts/9"),
+            "the init process ended before it had the console");
+}
+
+TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
+  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates + Clone("0") +
+                            "close(6)\nclose(20)\nsetsid() = 44\n";
+  EXPECT_EQ(Serve(start + R"(
+    ioctl(7, TIOCSCTTY)
+    dup3(7, 0, 0)
+    dup3(7, 1, 0)
+    dup3(7, 2, 0)
+    write(21, "c")
+    read(5, 1) = "r"
+    close(7)
+    close(21)
+    close(5)
+  )",
+                  "/dev/pts/9"),
+            "go on");
+  EXPECT_EQ(Serve(start + R"(
+    ioctl(7, TIOCSCTTY) = EPERM
+    write(21, "f")
+    close(7)
+    close(21)
+    close(5)
+  )",
+                  "/dev/pts/9"),
+            "failed to make the console the controlling terminal: Operation not permitted");
+}
+
+TEST(ServeClassic, LeavesAConsoleOpenThatIsStandardInput) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
+    openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 0
+    ioctl(0, TCGETS)
+  )") + kJoined + kTwoGates +
+                      Clone("0") + R"(
+    close(6)
+    close(20)
+    setsid() = 44
+    ioctl(0, TIOCSCTTY)
+    fcntl(0, F_SETFD, 0)
+    dup3(0, 1, 0)
+    dup3(0, 2, 0)
+    write(21, "c")
+    read(5, 1) = "r"
+    close(21)
+    close(5)
+  )",
+                  "/dev/pts/9"),
+            "go on");
+}
+
+// The environment.
+
+TEST(ServeClassic, NamesTheVariableThatIsWrong) {
+  EXPECT_EQ(Serve("", nullptr, ""), "invalid _LIBCONTAINER_INITPID \"\": not a decimal number");
+  EXPECT_EQ(Serve("", nullptr, "0"), "invalid _LIBCONTAINER_INITPID \"0\": not a process");
+  EXPECT_EQ(Serve("", nullptr, "-1"), "invalid _LIBCONTAINER_INITPID \"-1\": not a decimal number");
+  EXPECT_EQ(Serve("", nullptr, "7", nullptr), "_LIBCONTAINER_INITPIPE is not set");
+  EXPECT_EQ(Serve("", nullptr, "7", ""),
+            "invalid _LIBCONTAINER_INITPIPE \"\": not a decimal number");
+  EXPECT_EQ(Serve("fcntl(3, F_GETFL) = EBADF"),
+            "invalid _LIBCONTAINER_INITPIPE \"3\": Bad file descriptor");
+  EXPECT_EQ(Serve("fcntl(3, F_GETFL) = O_RDONLY"),
+            "invalid _LIBCONTAINER_INITPIPE \"3\": not open for writing");
+}
+
+}  // namespace
+}  // namespace nsenter

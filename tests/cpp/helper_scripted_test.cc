@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "helper.h"
+
+#include "child.h"
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+Bootstrap WithMaps() {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWUSER;
+  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 10\n").value();
+  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 20\n").value();
+  return bootstrap;
+}
+
+std::string Start(const std::string& pid) {
+  return R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    socketpair() = [5, 6]
+    getpid() = 42
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    clone(CLONE_PARENT, NULL) = )" +
+         pid + "\n";
+}
+
+/// Starts a helper, which has the maps written if that succeeds.
+std::string StartAndWrite(const std::string& script) {
+  const ScriptedKernel kernel(script);
+  const Result<OwnProc> proc = OwnProc::Open();
+  const Bootstrap bootstrap = WithMaps();
+  const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
+  if (!helper.ok()) return test::Describe(helper);
+  EXPECT_TRUE(helper.value().exists());
+  EXPECT_EQ(helper.value().pid(), 43);
+  return test::Describe(helper.value().WriteMaps());
+}
+
+TEST(Helper, IsNoneAtFirst) {
+  ScriptedKernel kernel("");
+  EXPECT_FALSE(Helper().exists());
+}
+
+TEST(Helper, WritesTheMapsOnRequest) {
+  EXPECT_EQ(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w")
+    read(5, 1) = "d"
+    close(5)
+    close(3)
+  )"),
+            "success");
+}
+
+TEST(Helper, HasReportedItsOwnFailure) {
+  EXPECT_EQ(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w")
+    read(5, 1) = "f"
+    close(5)
+    close(3)
+  )"),
+            "reported");
+}
+
+TEST(Helper, IsFoundToHaveEnded) {
+  EXPECT_EQ(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w") = EPIPE
+    read(5, 1) = ""
+    close(5)
+    close(3)
+  )"),
+            "the helper ended before it had written the id maps");
+}
+
+TEST(Helper, IsTakenAtItsWordOnly) {
+  EXPECT_NE(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w")
+    read(5, 1) = "F"
+    close(5)
+    close(3)
+  )"),
+            "success")
+      << "with standard error closed, that can be the first letter of the helper's fatal line";
+}
+
+TEST(Helper, SaysWhatFailed) {
+  EXPECT_EQ(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w") = EIO
+    close(5)
+    close(3)
+  )"),
+            "failed to ask the helper for the id maps: Input/output error");
+  EXPECT_EQ(StartAndWrite(Start("43") + R"(
+    close(6)
+    write(5, "w")
+    read(5, 1) = EIO
+    close(5)
+    close(3)
+  )"),
+            "failed to read the helper's answer: Input/output error");
+  EXPECT_EQ(StartAndWrite(Start("EAGAIN") + R"(
+    close(6)
+    close(5)
+    close(3)
+  )"),
+            "failed to create the helper: Resource temporarily unavailable");
+  EXPECT_EQ(StartAndWrite(R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    socketpair() = EMFILE
+    close(3)
+  )"),
+            "failed to create a socket for the helper: Too many open files");
+}
+
+// The helper's own side, which ends in exit.
+
+void ExpectHelper(const std::string& script, int status) {
+  test::ExpectExit(
+      test::RunInChild([&] { ADD_FAILURE() << "returned " << StartAndWrite(Start("0") + script); }),
+      status, "");
+}
+
+TEST(HelperProcess, ClosesTheOtherEndAndWritesBothMaps) {
+  ExpectHelper(R"(
+    close(5)
+    read(6, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 10\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 20\n")
+    close(4)
+    write(6, "d")
+    exit(0)
+  )",
+               0);
+}
+
+TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
+  ExpectHelper(R"(
+    close(5)
+    read(6, 1) = ""
+    write(6, "f") = EPIPE
+    exit(1)
+  )",
+               1);
+}
+
+TEST(HelperProcess, SaysWhyBeforeItAnswers) {
+  ExpectHelper(R"(
+    close(5)
+    read(6, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EACCES
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to open uid_map: Permission denied\n")
+    write(6, "f")
+    exit(1)
+  )",
+               1);
+}
+
+TEST(HelperProcess, WritesNothingWithoutARequest) {
+  ExpectHelper(R"(
+    close(5)
+    read(6, 1) = EIO
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to read the launched process's request: Input/output error\n")
+    write(6, "f")
+    exit(1)
+  )",
+               1);
+}
+
+}  // namespace
+}  // namespace nsenter

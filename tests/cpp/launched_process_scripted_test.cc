@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "launched_process.h"
+
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+constexpr const char* kOpenProc = R"(
+  openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+  fstatfs(3) = PROC_SUPER_MAGIC
+)";
+
+/// What EnterNamespaces says, "pid N" where that is to be reported.
+std::string Enter(const Bootstrap& bootstrap, const std::string& script) {
+  const ScriptedKernel kernel(script);
+  Log log("");
+  const Result<pid_t> stage1 = EnterNamespaces(bootstrap, log);
+  return stage1.ok() ? "pid " + std::to_string(stage1.value()) : test::Describe(stage1);
+}
+
+void JoinOne(Bootstrap& bootstrap) {
+  bootstrap.joins[0] = {{"net", CLONE_NEWNET}, "/n/net"};
+  bootstrap.join_count = 1;
+}
+
+constexpr const char* kJoinOne = R"(
+  openat(AT_FDCWD, "/n/net", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
+  setns(7, CLONE_NEWNET)
+  close(7)
+)";
+
+TEST(EnterNamespaces, TakesIdsEvenIfNothingIsEntered) {
+  EXPECT_EQ(Enter({}, R"(
+    setresuid(0)
+    setresgid(0)
+    getppid() = 41
+  )"),
+            "pid 41");
+}
+
+TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
+  Bootstrap bootstrap;
+  bootstrap.oom_score_adj = "-999";
+  JoinOne(bootstrap);
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "-999")
+    close(4)
+    prctl(PR_SET_DUMPABLE, 0)
+  )" + kJoinOne + R"(
+    setresuid(0)
+    setresgid(0)
+    getppid() = 41
+    close(3)
+  )"),
+            "pid 41");
+}
+
+TEST(EnterNamespaces, IsNotDumpableWhereItJoins) {
+  Bootstrap bootstrap;
+  JoinOne(bootstrap);
+  EXPECT_EQ(Enter(bootstrap, "prctl(PR_SET_DUMPABLE, 0) = EINVAL"),
+            "failed to become non-dumpable: Invalid argument");
+}
+
+TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWTIME;
+  bootstrap.time_offsets = "boottime 7 0\n";
+  JoinOne(bootstrap);
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+    openat(3, "timens_offsets", O_WRONLY|O_CLOEXEC) = 4
+    prctl(PR_SET_DUMPABLE, 0)
+  )" + kJoinOne + R"(
+    unshare(CLONE_NEWTIME)
+    write(4, "boottime 7 0\n")
+    setresuid(0)
+    setresgid(0)
+    getppid() = 41
+    close(4)
+    close(3)
+  )"),
+            "pid 41");
+}
+
+TEST(EnterNamespaces, IgnoresTimeOffsetsWithoutANewTimeNamespace) {
+  Bootstrap bootstrap;
+  bootstrap.time_offsets = "boottime 7 0\n";
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\ngetppid() = 41"), "pid 41");
+}
+
+TEST(EnterNamespaces, GivesUpGroupsUnlessRootless) {
+  Bootstrap bootstrap;
+  bootstrap.setgroups = true;
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\nsetgroups(0)\ngetppid() = 41"), "pid 41");
+  bootstrap.rootless_euid = true;
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\ngetppid() = 41"), "pid 41");
+}
+
+TEST(EnterNamespaces, MustTakeItsIds) {
+  Bootstrap bootstrap;
+  bootstrap.setgroups = true;
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0) = EPERM"),
+            "failed to become uid 0: Operation not permitted");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0) = EINVAL"),
+            "failed to become gid 0: Invalid argument");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\nsetgroups(0) = EPERM"),
+            "failed to give up the supplementary groups: Operation not permitted");
+}
+
+TEST(EnterNamespaces, WritesASingleMapItself) {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID;
+  bootstrap.rootless_euid = true;
+  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 1\n").value();
+  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 1\n").value();
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+    geteuid() = 1000
+    getegid() = 2000
+    unshare(CLONE_NEWUSER)
+    getpid() = 42
+    openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "deny")
+    close(4)
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 1\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 1\n")
+    close(4)
+    setresuid(0)
+    unshare(CLONE_NEWNET|CLONE_NEWPID)
+    setresgid(0)
+    getppid() = 41
+    close(3)
+  )"),
+            "pid 41");
+}
+
+// With a helper: it is cloned before anything is joined, and only who is not root opens a window.
+
+Bootstrap WithHelper() {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWUSER;
+  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 10\n").value();
+  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 20\n").value();
+  return bootstrap;
+}
+
+constexpr const char* kStartHelper = R"(
+    socketpair() = [5, 6]
+    getpid() = 42
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    clone(CLONE_PARENT, NULL) = 43
+    close(6)
+)";
+
+constexpr const char* kEnd = R"(
+    setresuid(0)
+    setresgid(0)
+    close(5)
+    close(3)
+)";
+
+TEST(EnterNamespaces, ReportsTheHelper) {
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kStartHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(5, "w")
+    read(5, 1) = "d"
+  )" + kEnd),
+            "pid 43");
+}
+
+TEST(EnterNamespaces, OpensNoWindowForRoot) {
+  Bootstrap bootstrap = WithHelper();
+  JoinOne(bootstrap);
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kStartHelper +
+                                 kJoinOne + R"(
+    geteuid() = 0
+    unshare(CLONE_NEWUSER)
+    write(5, "w")
+    read(5, 1) = "d"
+  )" + kEnd),
+            "pid 43");
+}
+
+TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
+  Bootstrap bootstrap = WithHelper();
+  JoinOne(bootstrap);
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kStartHelper +
+                                 kJoinOne + R"(
+    geteuid() = 1000
+    unshare(CLONE_NEWUSER)
+    prctl(PR_SET_DUMPABLE, 1)
+    write(5, "w")
+    read(5, 1) = "d"
+    prctl(PR_SET_DUMPABLE, 0)
+  )" + kEnd),
+            "pid 43");
+}
+
+TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
+  Bootstrap bootstrap = WithHelper();
+  bootstrap.clone_flags |= CLONE_NEWNET;
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kStartHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(5, "w")
+    read(5, 1) = "f"
+    close(5)
+    close(3)
+  )"),
+            "reported");
+}
+
+}  // namespace
+}  // namespace nsenter

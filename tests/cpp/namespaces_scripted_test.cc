@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "namespaces.h"
+
+#include "expect.h"
+#include "scripted_kernel.h"
+
+#include <gtest/gtest.h>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace nsenter {
+namespace {
+
+using test::ScriptedKernel;
+
+Bootstrap Join(std::initializer_list<NamespacePath> joins) {
+  Bootstrap bootstrap;
+  for (const NamespacePath& join : joins) bootstrap.joins[bootstrap.join_count++] = join;
+  return bootstrap;
+}
+
+std::string JoinAll(std::initializer_list<NamespacePath> joins) {
+  return test::Describe(JoinNamespaces(Join(joins), Log("")));
+}
+
+constexpr NamespaceType kIpc = {"ipc", CLONE_NEWIPC};
+constexpr NamespaceType kMnt = {"mnt", CLONE_NEWNS};
+constexpr NamespaceType kNet = {"net", CLONE_NEWNET};
+constexpr NamespaceType kUser = {"user", CLONE_NEWUSER};
+
+std::string Opened(std::string_view path, int fd) {
+  return "openat(AT_FDCWD, \"" + std::string(path) +
+         "\", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = " + std::to_string(fd) + "\n";
+}
+
+// One namespace after the other.
+
+TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
+  ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
+    setns(5, CLONE_NEWNET)
+    close(5)
+    setns(6, CLONE_NEWNS)
+    close(6)
+    setns(7, CLONE_NEWIPC)
+    close(7)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/net"}, {kMnt, "/n/mnt"}, {kIpc, "/n/ipc"}}), "success");
+}
+
+TEST(JoinNamespaces, JoinsNothingIfOneCannotBeOpened) {
+  ScriptedKernel kernel(Opened("/n/net", 5) + R"(
+    openat(AT_FDCWD, "/n/mnt", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = EACCES
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/net"}, {kMnt, "/n/mnt"}}),
+            "failed to open mnt namespace /n/mnt: Permission denied");
+}
+
+TEST(JoinNamespaces, TriesWhatIsRefusedAgainFromInsideTheUserNamespace) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + Opened("/n/net", 6) + Opened("/n/ipc", 7) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(6, CLONE_NEWNET) = EPERM
+    setns(7, CLONE_NEWIPC)
+    close(7)
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+    setns(6, CLONE_NEWNET)
+    close(6)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}, {kNet, "/n/net"}, {kIpc, "/n/ipc"}}), "success");
+}
+
+TEST(JoinNamespaces, NamesEachThatIsRefusedInTheEnd) {
+  ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
+    setns(5, CLONE_NEWNET) = EPERM
+    setns(6, CLONE_NEWNS)
+    close(6)
+    setns(7, CLONE_NEWIPC) = EPERM
+    setns(5, CLONE_NEWNET) = EPERM
+    setns(7, CLONE_NEWIPC) = EPERM
+    close(7)
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/net"}, {kMnt, "/n/mnt"}, {kIpc, "/n/ipc"}}),
+            "failed to join net namespace /n/net, ipc namespace /n/ipc: Operation not permitted");
+}
+
+TEST(JoinNamespaces, StopsAtAnyOtherError) {
+  ScriptedKernel kernel(Opened("/n/net", 5) + R"(
+    setns(5, CLONE_NEWNET) = ENOMEM
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/net"}}),
+            "failed to join net namespace /n/net: Cannot allocate memory");
+}
+
+TEST(JoinNamespaces, SaysWhatIsNoNamespace) {
+  ScriptedKernel kernel(Opened("/n/file", 5) + R"(
+    setns(5, CLONE_NEWNET) = EINVAL
+    ioctl(5, NS_GET_NSTYPE) = ENOTTY
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/file"}}),
+            "failed to join net namespace /n/file: it is no namespace");
+}
+
+TEST(JoinNamespaces, SaysWhatIsAnotherNamespace) {
+  ScriptedKernel kernel(Opened("/n/uts", 5) + R"(
+    setns(5, CLONE_NEWNET) = EINVAL
+    ioctl(5, NS_GET_NSTYPE) = CLONE_NEWUTS
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/uts"}}),
+            "failed to join net namespace /n/uts: it is a uts namespace");
+}
+
+TEST(JoinNamespaces, LeavesTheKernelsWordWhereTheTypeIsRight) {
+  ScriptedKernel kernel(Opened("/n/mnt", 5) + R"(
+    setns(5, CLONE_NEWNS) = EINVAL
+    ioctl(5, NS_GET_NSTYPE) = CLONE_NEWNS
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kMnt, "/n/mnt"}}), "failed to join mnt namespace /n/mnt: Invalid argument");
+}
+
+// The user namespace.
+
+TEST(JoinNamespaces, SkipsTheOwnUserNamespaceAndBecomesUidZeroInIt) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 100]
+    close(5)
+    setresuid(0)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}}), "success");
+}
+
+TEST(JoinNamespaces, TakesNoUserNamespaceOfAnotherDeviceForItsOwn) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [5, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 100]
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}}), "success");
+}
+
+// /proc is that of the container once its mount namespace is joined: it may be missing there, or
+// say what the container wants.
+TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + Opened("/n/mnt", 6) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(6, CLONE_NEWNS)
+    close(6)
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}, {kMnt, "/n/mnt"}}), "success");
+}
+
+TEST(JoinNamespaces, MustBecomeUidZero) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0) = EINVAL
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}}), "failed to become uid 0: Invalid argument");
+}
+
+TEST(JoinNamespaces, MayNotBeRefusedTheUserNamespace) {
+  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(5, CLONE_NEWUSER) = EPERM
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}}),
+            "failed to join user namespace /n/user: Operation not permitted");
+}
+
+// All at once.
+
+TEST(JoinNamespaces, JoinsAllNamespacesOfOneProcessAtOnce) {
+  ScriptedKernel kernel(R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    pidfd_open(77) = 5
+    setns(5, CLONE_NEWNS|CLONE_NEWNET)
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
+}
+
+TEST(JoinNamespaces, JoinsAForeignUserNamespaceWithTheOthers) {
+  ScriptedKernel kernel(R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    pidfd_open(77) = 5
+    setns(5, CLONE_NEWNET|CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
+}
+
+TEST(JoinNamespaces, DoesNotJoinItsOwnUserNamespaceWithTheOthers) {
+  ScriptedKernel kernel(R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 99]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  )" + Opened("/proc/77/ns/user", 5) +
+                        Opened("/proc/77/ns/net", 6) + R"(
+    fstat(5) = [4, 99]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(6, CLONE_NEWNET)
+    close(6)
+    close(5)
+    setresuid(0)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
+}
+
+TEST(JoinNamespaces, FallsBackToThePassesWhateverThePidfdSays) {
+  for (const std::string error : {"EPERM", "ENOSYS", "EINVAL", "ESRCH"}) {
+    for (const std::string& first :
+         {"pidfd_open(77) = " + error + "\n",
+          "pidfd_open(77) = 5\nsetns(5, CLONE_NEWNS|CLONE_NEWNET) = " + error + "\nclose(5)\n"}) {
+      ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + first +
+                            Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
+        setns(5, CLONE_NEWNS)
+        close(5)
+        setns(6, CLONE_NEWNET)
+        close(6)
+      )");
+      EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
+    }
+  }
+}
+
+TEST(JoinNamespaces, TrustsNoPidOfAnotherPidNamespace) {
+  ScriptedKernel kernel("readlink(\"/proc/self\") = \"43\"\ngetpid() = 42\n" +
+                        Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
+    setns(5, CLONE_NEWNS)
+    close(5)
+    setns(6, CLONE_NEWNET)
+    close(6)
+  )");
+  EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
+}
+
+TEST(JoinNamespaces, TakesOnlyPathsThatAreExactlyOneProcess) {
+  constexpr std::string_view kMntPath = "/proc/77/ns/mnt";
+  for (const std::string_view net :
+       {"/proc/78/ns/net", "/proc/77/ns/net ", "/proc/077/ns/net", "/proc/77/ns/../ns/net",
+        "/proc/self/ns/net", "/proc//ns/net", "/proc/77/task/77/ns/net", "/run/77/ns/net",
+        "/proc/77/ns/uts", "/proc/0/ns/net", "/proc/4294967373/ns/net"}) {
+    ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + R"(
+      setns(5, CLONE_NEWNS)
+      close(5)
+      setns(6, CLONE_NEWNET)
+      close(6)
+    )");
+    EXPECT_EQ(JoinAll({{kMnt, kMntPath}, {kNet, net}}), "success") << net;
+  }
+}
+
+TEST(JoinNamespaces, DoesNothingForNothing) {
+  ScriptedKernel kernel("");
+  EXPECT_EQ(JoinAll({}), "success");
+}
+
+// Creating.
+
+TEST(CreateNamespaces, DoesNothingForNothing) {
+  ScriptedKernel kernel("");
+  EXPECT_SUCCESS(CreateNamespaces(0));
+}
+
+TEST(CreateNamespaces, TriesAgainAfterASpuriousRefusal) {
+  ScriptedKernel kernel(R"(
+    unshare(CLONE_NEWNS) = EINVAL
+    unshare(CLONE_NEWNS) = EINVAL
+    unshare(CLONE_NEWNS)
+  )");
+  EXPECT_SUCCESS(CreateNamespaces(CLONE_NEWNS));
+}
+
+TEST(CreateNamespaces, TriesFiveTimesAtMost) {
+  ScriptedKernel kernel(R"(
+    unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
+    unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
+    unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
+    unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
+    unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
+  )");
+  EXPECT_ERROR(CreateNamespaces(CLONE_NEWTIME | CLONE_NEWUTS),
+               "failed to create namespaces: time uts: Invalid argument");
+}
+
+TEST(CreateNamespaces, TriesOnceOtherwise) {
+  ScriptedKernel kernel("unshare(CLONE_NEWUSER) = ENOSPC");
+  EXPECT_ERROR(CreateNamespaces(CLONE_NEWUSER),
+               "failed to create namespaces: user: No space left on device");
+}
+
+}  // namespace
+}  // namespace nsenter

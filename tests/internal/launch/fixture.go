@@ -19,9 +19,9 @@ const (
 	cloneNewTime   = 0x00000080
 )
 
-// startFixture makes a process with pid FixturePid. It must be called before the supervisor has
-// anything else running, since the pid must still be free.
-func startFixture(kind string) error {
+// StartFixture makes a process with pid FixturePid, and mounts its namespaces below /mnt/ns. It must
+// be called by pid 1 of a pid namespace that has nothing else running, since the pid must be free.
+func StartFixture(kind string) error {
 	attr := &syscall.ProcAttr{
 		Env:   []string{},
 		Files: []uintptr{^uintptr(0), ^uintptr(0), ^uintptr(0)},

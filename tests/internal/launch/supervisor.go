@@ -186,7 +186,7 @@ func supervise(c Case) (Outcome, error) {
 	if err := prepareMounts(c); err != nil {
 		return Outcome{}, err
 	}
-	if err := startFixture(c.Fixture); err != nil {
+	if err := StartFixture(c.Fixture); err != nil {
 		return Outcome{}, err
 	}
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("7"), 0); err != nil {

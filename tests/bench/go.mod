@@ -1,0 +1,10 @@
+module nsenter-cpp.example/tests/bench
+
+go 1.25.0
+
+require (
+	github.com/opencontainers/runc v1.5.2
+	nsenter-cpp.example v0.0.0
+)
+
+replace nsenter-cpp.example => ../..

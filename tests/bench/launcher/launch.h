@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One launch, measured.
+
+#pragma once
+
+#include "scenario.h"
+
+#include <cstdint>
+#include <sys/types.h>
+
+namespace bench {
+
+/// What a program does with its INITPIPE.
+enum class Answer {
+  kNone,   // reads it to the end
+  kLine,   // says that it has started, with an empty line
+  kReply,  // follows the protocol
+};
+
+struct Contestant {
+  const char* label;
+  const char* path;
+  Answer answer;
+};
+
+struct Sample {
+  std::int64_t reply_ns = 0;  // from before vfork until the reply was read, 0 if there is none
+  std::int64_t total_ns = 0;  // from before vfork until all processes were reaped
+  int processes = 0;
+  // Of all the processes.
+  std::int64_t cpu_us = 0;
+  long faults = 0;
+  long major_faults = 0;
+  long voluntary_switches = 0;
+  long involuntary_switches = 0;
+  long peak_kb = 0;
+};
+
+/// Starts `contestant` and waits until nothing is left of it. With `check` it is also made sure that
+/// the outcome is right, which takes time that belongs to nobody.
+Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_t* targets,
+              bool check);
+
+}  // namespace bench

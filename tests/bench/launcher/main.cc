@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The launcher: starts programs and measures each launch, with as little as possible of its own in
+// between. It knows nothing of statistics; its output is one line of comma-separated values a launch.
+//
+//   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...
+//   launcher --list
+//
+// In each round every program is launched once, in an order that is drawn anew. A program whose label
+// is "none" does not reply, one whose label is "start" replies with an empty line; the others follow
+// the protocol, and one launch of theirs in 50 is checked instead of measured.
+
+#include "check.h"
+#include "fixture.h"
+#include "launch.h"
+#include "scenario.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <random>
+#include <string_view>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using namespace bench;  // NOLINT(google-build-using-namespace): this file is its main program
+
+constexpr int kCheckEvery = 50;
+
+Contestant ParseContestant(char* text) {
+  char* const equals = std::strchr(text, '=');
+  if (equals == nullptr) Die("not LABEL=PATH: %s", text);
+  *equals = '\0';
+  const std::string_view label = text;
+  Answer answer = Answer::kReply;
+  if (label == "none") answer = Answer::kNone;
+  if (label == "start") answer = Answer::kLine;
+  return {text, equals + 1, answer};
+}
+
+void Print(const Scenario& scenario, int round, const Contestant& contestant,
+           const Sample& sample) {
+  std::printf("%s,%d,%s,%lld,%lld,%d,%lld,%ld,%ld,%ld,%ld,%ld\n", scenario.name, round,
+              contestant.label, static_cast<long long>(sample.reply_ns),
+              static_cast<long long>(sample.total_ns), sample.processes,
+              static_cast<long long>(sample.cpu_us), sample.faults, sample.major_faults,
+              sample.voluntary_switches, sample.involuntary_switches, sample.peak_kb);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--list") {
+    for (const char* name : ScenarioNames()) std::puts(name);
+    return 0;
+  }
+  if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...");
+  // Programs inherit nothing but what a launch gives them. Output goes to a descriptor above theirs.
+  Must(setpgid(0, 0), "setpgid");
+  std::signal(SIGALRM, [](int) { kill(0, SIGKILL); });
+  // What is ignored stays ignored across exec, and the programs shall find what a shell gives them.
+
+  const Scenario scenario = FindScenario(argv[1]);
+  const int rounds = std::atoi(argv[2]);
+  const int warm_up = std::atoi(argv[3]);
+  std::mt19937 random(static_cast<unsigned>(std::atoi(argv[4])));
+  std::vector<Contestant> contestants;
+  for (int i = 5; i < argc; ++i) contestants.push_back(ParseContestant(argv[i]));
+
+  const Fixture fixture;
+  std::puts(
+      "scenario,round,label,reply_ns,total_ns,processes,cpu_us,faults,major_faults,"
+      "voluntary_switches,involuntary_switches,peak_kb");
+  for (int round = -warm_up; round < rounds; ++round) {
+    const bool check = (round + warm_up) % kCheckEvery == 0;
+    std::shuffle(contestants.begin(), contestants.end(), random);
+    for (const Contestant& contestant : contestants) {
+      const Sample sample = Launch(scenario, contestant, fixture.targets(), check);
+      if (round >= 0 && !check) Print(scenario, round, contestant, sample);
+    }
+  }
+  return 0;
+}

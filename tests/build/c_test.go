@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package build
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
+)
+
+// A toolchain compiles the core for one libc and links C programs with it.
+type toolchain struct {
+	name     string
+	cc       string
+	cxxFlags func(t testing.TB) []string
+}
+
+var toolchains = []toolchain{
+	{"glibc", "gcc", func(testing.TB) []string { return nil }},
+	{"musl", "musl-gcc", muslFlags},
+}
+
+// muslFlags makes g++ compile against musl's headers. Debian has no g++ for musl, but its libstdc++ has
+// nothing in its headers that needs glibc, but for one macro.
+func muslFlags(t testing.TB) []string {
+	t.Helper()
+	output := command{".", nil, []string{"g++", "-E", "-v", "-x", "c++", os.DevNull}}.mustRun(t)
+	_, listed, _ := strings.Cut(output, "#include <...> search starts here:")
+	listed, _, _ = strings.Cut(listed, "End of search list")
+	flags := []string{"-D__GLIBC_PREREQ(a,b)=0", "-nostdinc"}
+	for _, folder := range strings.Fields(listed) {
+		if strings.Contains(folder, "/c++/") && !strings.HasSuffix(folder, "/backward") {
+			flags = append(flags, "-isystem", folder)
+		}
+	}
+	machine := strings.TrimSpace(command{".", nil, []string{"g++", "-dumpmachine"}}.mustRun(t))
+	flags = append(flags, "-isystem", "/usr/include/"+strings.Replace(machine, "gnu", "musl", 1))
+	own := strings.TrimSpace(command{".", nil, []string{"g++", "-print-file-name=include"}}.mustRun(t))
+	flags = append(flags, "-isystem", own)
+
+	// The kernel's headers lie among glibc's.
+	kernel := t.TempDir()
+	for name, source := range map[string]string{
+		"linux":       "/usr/include/linux",
+		"asm-generic": "/usr/include/asm-generic",
+		"asm":         "/usr/include/" + machine + "/asm",
+	} {
+		if err := os.Symlink(source, filepath.Join(kernel, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append(flags, "-isystem", kernel)
+}
+
+// compileCore returns the objects of the core, compiled with the flags that the go command uses.
+func (c toolchain) compileCore(t testing.TB, further ...string) []string {
+	t.Helper()
+	need(t, "g++", c.cc)
+	folder := t.TempDir()
+	argv := append([]string{"g++", "-c", "-O2"}, goFiles(t, root(t), "CgoCXXFLAGS")...)
+	argv = append(argv, c.cxxFlags(t)...)
+	argv = append(argv, further...)
+	for _, source := range goFiles(t, root(t), "CXXFiles") {
+		argv = append(argv, filepath.Join(root(t), "cpp", source))
+	}
+	command{folder, nil, argv}.mustRun(t)
+	objects, err := filepath.Glob(filepath.Join(folder, "*.o"))
+	if err != nil || len(objects) == 0 {
+		t.Fatalf("no objects (%v)", err)
+	}
+	return objects
+}
+
+// compileC compiles and links a program of testdata/c.
+func (c toolchain) compileC(t testing.TB, source string, arguments ...string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), strings.TrimSuffix(source, ".c"))
+	argv := []string{c.cc, "-Wall", "-Wextra", "-Werror", "-I" + filepath.Join(root(t), "cpp"), "-o", program,
+		filepath.Join("testdata/c", source)}
+	command{".", nil, append(argv, arguments...)}.mustRun(t)
+	return program
+}
+
+// What the C probe says of a sound process that got SIGUSR2 blocked and SIGHUP ignored.
+func soundProcess(ignored string) string {
+	return "cached thread id: gettid\n" +
+		"pthread_getattr_np: 0\n" +
+		"threads that ran: 1\n" +
+		"signals caught after raise: 1\n" +
+		"signals caught after pthread_kill: 2\n" +
+		"blocked: 12\n" +
+		"ignored: " + ignored + "\n" +
+		"caught:\n" +
+		"open: 0 1 2 3 4\n"
+}
+
+func TestInitProcessIsASoundCProcess(t *testing.T) {
+	for _, libc := range toolchains {
+		objects := []string(nil)
+		for _, static := range []bool{false, true} {
+			link := map[bool]string{false: "dynamic", true: "static"}[static]
+			t.Run(libc.name+"/"+link, func(t *testing.T) {
+				if objects == nil {
+					objects = libc.compileCore(t, "-fPIC")
+				}
+				arguments := append([]string(nil), objects...)
+				if static {
+					arguments = append(arguments, "-static")
+				}
+				arguments = append(arguments, "-pthread")
+				program := libc.compileC(t, "probe.c", arguments...)
+				prepare := libc.compileC(t, "prepare.c", "-static")
+				// SIGPIPE in both of its usual dispositions: nsexec changes it for a while.
+				for _, ignored := range []string{"1", "13"} {
+					want := map[string]string{"1": "1", "13": "1 13"}[ignored]
+					checkFlows(t, prepare, soundProcess(want), "PREPARE_PROGRAM="+program, "PREPARE_IGNORE="+ignored)
+				}
+			})
+		}
+	}
+}
+
+// A program that runs with privileges its caller lacks does not let that caller's environment steer it.
+func TestSetuidProgramIsRefused(t *testing.T) {
+	launch.RequireRoot(t)
+	program := toolchains[0].compileC(t, "probe.c", toolchains[0].compileCore(t)...)
+	c := flows()[0].request
+	c.Program = program
+	c.UID, c.GID = 1000, 1000
+	c.Setup = []string{"setuid"}
+	outcome, err := launch.Run(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome.Status != "1" || outcome.Initpipe != "" || outcome.Stdout != "" || len(outcome.Left) > 0 {
+		t.Errorf("%+v", outcome)
+	}
+	said := outcome.Stderr + strings.Join(outcome.Fatal, "\n")
+	if !strings.Contains(said, "privileges") || strings.Count(said, "\n") > 1 {
+		t.Errorf("said: %q", said)
+	}
+}
+
+// A library with the core inside, loaded by a program that has threads, refuses; without threads it
+// serves.
+func TestSharedLibrary(t *testing.T) {
+	gcc := toolchains[0]
+	library := filepath.Join(t.TempDir(), "library.so")
+	argv := append([]string{"g++", "-std=c++20", "-fPIC", "-shared", "-o", library,
+		"-I" + filepath.Join(root(t), "cpp"), filepath.Join(root(t), "cmake/constructor.cc")},
+		gcc.compileCore(t, "-fPIC")...)
+	command{".", nil, argv}.mustRun(t)
+	host := gcc.compileC(t, "host.c", "-pthread", "-ldl")
+
+	for _, host := range []struct {
+		name       string
+		arguments  []string
+		wantStatus int
+		want       string
+	}{
+		{"threads", []string{host, library, "thread"}, 1,
+			"FATAL: the process has more than one thread"},
+		// Then the message is looked for, and there is none.
+		{"no threads", []string{host, library}, 1, "FATAL: the parent closed"},
+	} {
+		t.Run(host.name, func(t *testing.T) {
+			pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			syscall.Close(pair[0])
+			theirs := os.NewFile(uintptr(pair[1]), "INITPIPE")
+			defer theirs.Close()
+			cmd := exec.Command(host.arguments[0], host.arguments[1:]...)
+			cmd.Env = append(os.Environ(), "_LIBCONTAINER_INITPIPE=3")
+			cmd.ExtraFiles = []*os.File{theirs}
+			output, _ := cmd.CombinedOutput()
+			if got := cmd.ProcessState.ExitCode(); got != host.wantStatus {
+				t.Errorf("exit status %d, not %d", got, host.wantStatus)
+			}
+			if !strings.HasPrefix(string(output), host.want) || strings.Count(string(output), "\n") != 1 {
+				t.Errorf("said %q, not %q", output, host.want)
+			}
+		})
+	}
+
+	// A second call at once: the library is loaded where nothing is asked.
+	if got := (command{".", nil, []string{host, library, "thread"}}).mustRun(t); got != "library loaded\n" {
+		t.Errorf("where nothing is asked: %q", got)
+	}
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package build
+
+import (
+	"debug/elf"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
+)
+
+func neededLibraries(t testing.TB, program string) []string {
+	t.Helper()
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	libraries, err := file.ImportedLibraries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sort.Strings(libraries)
+	return libraries
+}
+
+// With every compiler and set of flags, the program needs its libc and nothing else.
+func TestCompilersAndFlags(t *testing.T) {
+	for _, compiler := range []string{"g++", "clang++-19"} {
+		for _, flags := range []struct{ name, value string }{
+			{"default", ""}, {"unoptimised", "-O0 -g"}, {"hardened", hardening},
+		} {
+			t.Run(compiler+"/"+flags.name, func(t *testing.T) {
+				need(t, compiler)
+				env := []string{"CXX=" + compiler}
+				if flags.value != "" {
+					env = append(env, "CGO_CXXFLAGS="+flags.value)
+				}
+				program := goBuild(t, root(t), env, "./tests/probe")
+				if got := neededLibraries(t, program); len(got) != 1 || got[0] != "libc.so.6" {
+					t.Errorf("program needs %v, not libc.so.6 alone", got)
+				}
+				checkObjects(t, env)
+				checkFlows(t, program, "")
+			})
+		}
+	}
+}
+
+func TestBuildModes(t *testing.T) {
+	for _, mode := range []struct {
+		name      string
+		needs     []string
+		env       []string
+		arguments []string
+		check     func(t *testing.T, program string)
+	}{
+		{name: "race", arguments: []string{"-race"}},
+		{name: "pie", arguments: []string{"-buildmode=pie"}, check: func(t *testing.T, program string) {
+			if kind := elfType(t, program); kind != elf.ET_DYN {
+				t.Errorf("program is of type %v", kind)
+			}
+		}},
+		{name: "static", arguments: []string{"-ldflags=-extldflags=-static"}, check: func(t *testing.T, program string) {
+			if got := neededLibraries(t, program); len(got) != 0 {
+				t.Errorf("static program needs %v", got)
+			}
+		}},
+		{name: "asan", arguments: []string{"-asan"}},
+		{name: "clang asan", needs: []string{"clang-19", "clang++-19"}, arguments: []string{"-asan"},
+			env: []string{"CC=clang-19", "CXX=clang++-19"}},
+		{name: "gccgo", needs: []string{"gccgo-12"}, arguments: []string{"-compiler=gccgo"},
+			env: []string{"GCCGO=gccgo-12"}},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			need(t, mode.needs...)
+			program := goBuild(t, root(t), mode.env, append(mode.arguments, "./tests/probe")...)
+			if mode.check != nil {
+				mode.check(t, program)
+			}
+			checkFlows(t, program, "")
+		})
+	}
+}
+
+func elfType(t testing.TB, program string) elf.Type {
+	t.Helper()
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return file.Type
+}
+
+// Ours asks for no libstdc++, and leaves it to those who do.
+func TestBesideOtherCxx(t *testing.T) {
+	folder := consumer(t, root(t), map[string]string{
+		"main.go": `package main
+
+import (
+	"io"
+	"os"
+
+	"consumer.example/other"
+	_ "` + modulePath + `/nsenter"
+)
+
+func main() {
+	os.Stdout.WriteString("nsexec returned\n")
+	other.Talk()
+	io.Copy(os.Stdout, os.NewFile(3, "INITPIPE"))
+}
+`,
+		"other/other.go": `package other
+
+// void Talk(void);
+import "C"
+
+func Talk() { C.Talk() }
+`,
+		"other/other.cc": `#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+const std::vector<std::string> global = {"built", "before", "main"};
+
+}  // namespace
+
+extern "C" void Talk() {
+  static const std::string once(100, 'x');
+  try {
+    throw std::runtime_error("thrown");
+  } catch (const std::exception& error) {
+    std::cout << "caught: " << error.what() << ", " << global.at(2) << ", " << once.size() << std::endl;
+  }
+}
+`,
+	})
+	program := goBuild(t, folder, nil, ".")
+	if got := strings.Join(neededLibraries(t, program), " "); !strings.Contains(got, "libstdc++") {
+		t.Errorf("the other package needs libstdc++, the program has %s", got)
+	}
+	checkFlows(t, program, "caught: thrown, main, 100\n")
+}
+
+// From exec to the Go runtime's first system call, the package makes none.
+func TestNothingAskedCostsNothing(t *testing.T) {
+	need(t, "strace")
+	const without = "package main\n\nimport \"C\"\n\nfunc main() {}\n"
+	const with = "package main\n\nimport \"C\"\nimport _ \"" + modulePath + "/nsenter\"\n\nfunc main() {}\n"
+	for _, mode := range []struct{ name, flag string }{
+		{"dynamic", "-ldflags="}, {"static", "-ldflags=-extldflags=-static"},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			var calls [2][]string
+			for i, source := range []string{without, with} {
+				program := goBuild(t, consumer(t, root(t), map[string]string{"main.go": source}), nil, mode.flag, ".")
+				calls[i] = callsBeforeGo(t, program)
+			}
+			if strings.Join(calls[0], " ") != strings.Join(calls[1], " ") {
+				t.Errorf("without the package:\n%v\nwith it:\n%v", calls[0], calls[1])
+			}
+		})
+	}
+}
+
+// callsBeforeGo lists the system calls of a program before the first one of the Go runtime, which asks for
+// the size of huge pages.
+func callsBeforeGo(t testing.TB, program string) []string {
+	t.Helper()
+	trace := filepath.Join(t.TempDir(), "trace")
+	// None of these asks for anything.
+	env := []string{"_LIBCONTAINER_INITPIPE=", "_LIBCONTAINER_LOGPIPE=x", "_LIBCONTAINER_CONSOLE_PATH=/"}
+	output, err := command{".", env, []string{"strace", "-f", "-o", trace, program}}.run()
+	if err != nil {
+		// Some sandboxes forbid ptrace.
+		launch.Require(t, !strings.Contains(output, "Operation not permitted"), "strace to be permitted")
+		t.Fatalf("strace: %v\n%s", err, output)
+	}
+	text := readFile(t, trace)
+	end := strings.Index(text, "hpage_pmd_size")
+	if end < 0 {
+		t.Fatalf("the Go runtime's first call is not in\n%s", text)
+	}
+	var names []string
+	for _, line := range strings.Split(text[:end], "\n") {
+		// "PID name(arguments"
+		if _, call, found := strings.Cut(line, " "); found {
+			name, _, _ := strings.Cut(strings.TrimSpace(call), "(")
+			names = append(names, name)
+		}
+	}
+	if len(names) < 5 {
+		t.Fatalf("only %v in\n%s", names, text)
+	}
+	return names
+}
+
+// checkObjects looks at what the go command compiled the core to, in an environment: no object has
+// anything to run before main, and what they refer to is on the list.
+func checkObjects(t testing.TB, env []string) {
+	t.Helper()
+	allowed := map[string]bool{}
+	for _, line := range strings.Split(readFile(t, "testdata/allowed-symbols"), "\n") {
+		if line != "" && !strings.HasPrefix(line, "#") {
+			allowed[line] = true
+		}
+	}
+	archive := strings.TrimSpace(command{root(t), env,
+		[]string{"go", "list", "-export", "-f", "{{.Export}}", "./cpp"}}.mustRun(t))
+	folder := t.TempDir()
+	command{folder, nil, []string{"ar", "x", archive}}.mustRun(t)
+	objects, err := filepath.Glob(filepath.Join(folder, "_x*.o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sources := len(goFiles(t, root(t), "CXXFiles")); len(objects) < sources {
+		t.Fatalf("%d objects of %d sources in %s", len(objects), sources, archive)
+	}
+
+	defined, undefined := map[string]bool{}, map[string]bool{}
+	for _, object := range objects {
+		file, err := elf.Open(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, section := range file.Sections {
+			if strings.HasPrefix(section.Name, ".init_array") || strings.HasPrefix(section.Name, ".ctors") {
+				t.Errorf("%s has a section %s", filepath.Base(object), section.Name)
+			}
+		}
+		symbols, err := file.Symbols()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, symbol := range symbols {
+			if symbol.Section == elf.SHN_UNDEF {
+				undefined[symbol.Name] = true
+			} else {
+				defined[symbol.Name] = true
+			}
+		}
+		file.Close()
+	}
+	if !defined["nsexec"] {
+		t.Error("the core does not define nsexec")
+	}
+	for name := range undefined {
+		if name != "" && !defined[name] && !allowed[name] {
+			t.Errorf("the core refers to %s, which is not in testdata/allowed-symbols", name)
+		}
+	}
+}
+
+// The list itself holds nothing that allocates, prints or is C++.
+func TestAllowedSymbols(t *testing.T) {
+	for _, line := range strings.Split(readFile(t, "testdata/allowed-symbols"), "\n") {
+		for _, forbidden := range []string{"_Z", "alloc", "free", "printf", "__cxa", "__gxx", "_Unwind"} {
+			if strings.Contains(line, forbidden) && !strings.HasPrefix(line, "#") {
+				t.Errorf("%s is allowed", line)
+			}
+		}
+	}
+	if _, err := exec.LookPath("ar"); err != nil {
+		t.Log("without ar, nothing is compared with the list")
+	}
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "nsexec.h"
+
+#include "child.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <dirent.h>
+#include <fcntl.h>
+#include <functional>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <set>
+#include <string>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace nsenter {
+namespace {
+
+constexpr int kInitPipe = 30;
+constexpr int kLogPipe = 31;
+
+struct Flow {
+  test::Outcome outcome;
+  std::string reply;
+  std::string log;
+};
+
+std::string ReadAll(int fd) {
+  std::string text;
+  char byte = 0;
+  while (read(fd, &byte, 1) == 1) text += byte;
+  return text;
+}
+
+/// Calls nsexec with `message` on INITPIPE; the init process goes on with `as_init`.
+Flow RunNsexec(const std::string& message, const std::function<void()>& as_init) {
+  int ends[2];
+  int log[2];
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  EXPECT_EQ(pipe2(log, O_CLOEXEC), 0);
+  EXPECT_EQ(write(ends[0], message.data(), message.size()), static_cast<ssize_t>(message.size()));
+  Flow flow;
+  flow.outcome = test::RunInChild([&] {
+    dup2(ends[1], kInitPipe);
+    dup2(log[1], kLogPipe);
+    for (const int fd : {ends[0], ends[1], log[0], log[1]}) close(fd);
+    clearenv();
+    setenv("_LIBCONTAINER_INITPIPE", std::to_string(kInitPipe).c_str(), 1);
+    setenv("_LIBCONTAINER_LOGPIPE", std::to_string(kLogPipe).c_str(), 1);
+    nsexec();
+    as_init();
+  });
+  close(ends[1]);
+  close(log[1]);
+  flow.reply = ReadAll(ends[0]);
+  flow.log = ReadAll(log[0]);
+  close(ends[0]);
+  close(log[0]);
+  return flow;
+}
+
+const std::string kNothing("\x10\0\0\0\x30\xf2\0\0\0\0\0\0\0\0\0\0", 16);
+
+std::set<int> OpenFds() {
+  std::set<int> fds;
+  DIR* const folder = opendir("/proc/self/fd");
+  while (const dirent* const entry = readdir(folder)) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != dirfd(folder)) fds.insert(fd);
+  }
+  closedir(folder);
+  return fds;
+}
+
+TEST(Nsexec, ReturnsInASoundProcess) {
+  NEEDS_ROOT();
+  int result[2];
+  ASSERT_EQ(pipe(result), 0);
+  const std::set<int> fds_before = OpenFds();
+  const Flow flow = RunNsexec(kNothing, [&] {
+    std::set<int> expected = fds_before;
+    expected.insert({kInitPipe, kLogPipe});
+    EXPECT_EQ(OpenFds(), expected);
+    pthread_attr_t attributes;
+    EXPECT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
+    pthread_attr_destroy(&attributes);
+    EXPECT_EQ(getsid(0), getpid());
+    EXPECT_EQ(test::ReadFile("/proc/self/comm"), "runc:[2:INIT]\n");
+    struct sigaction sigpipe = {};
+    EXPECT_EQ(sigaction(SIGPIPE, nullptr, &sigpipe), 0);
+    EXPECT_EQ(sigpipe.sa_handler, SIG_DFL);
+    sigset_t mask;
+    EXPECT_EQ(sigprocmask(SIG_SETMASK, nullptr, &mask), 0);
+    EXPECT_EQ(sigisemptyset(&mask), 1);
+    const pid_t pid = getpid();
+    EXPECT_EQ(write(result[1], &pid, sizeof(pid)), static_cast<ssize_t>(sizeof(pid)));
+  });
+  test::ExpectSilentSuccess(flow.outcome);
+  EXPECT_EQ(flow.outcome.siblings.size(), 1U) << "the init process, and no other";
+  close(result[1]);
+  pid_t init = 0;
+  EXPECT_EQ(read(result[0], &init, sizeof(init)), static_cast<ssize_t>(sizeof(init)));
+  close(result[0]);
+  EXPECT_EQ(flow.reply, "{\"stage1_pid\":" + std::to_string(getpid()) +
+                            ",\"stage2_pid\":" + std::to_string(init) + "}\n");
+  EXPECT_NE(flow.log.find("=> nsexec container setup\"}\n"), std::string::npos) << flow.log;
+  EXPECT_NE(flow.log.find("<= nsexec container setup\"}\n"), std::string::npos) << flow.log;
+}
+
+TEST(Nsexec, LeavesNothingAfterABrokenMessage) {
+  const Flow flow = RunNsexec("no message at all", [] { ADD_FAILURE() << "has returned"; });
+  test::ExpectExit(flow.outcome, 1, "");
+  EXPECT_TRUE(flow.outcome.siblings.empty());
+  EXPECT_EQ(flow.reply, "");
+  const std::string end = "]: the bootstrap message has type 29541, not 62000\"}\n";
+  EXPECT_TRUE(flow.log.ends_with(end)) << flow.log;
+}
+
+TEST(Nsexec, EndsTheInitProcessIfTheParentHasGone) {
+  NEEDS_ROOT();
+  const test::Outcome outcome = test::RunInChild([] {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    ASSERT_EQ(write(ends[0], kNothing.data(), kNothing.size()), 16);
+    close(ends[0]);
+    clearenv();
+    setenv("_LIBCONTAINER_INITPIPE", std::to_string(ends[1]).c_str(), 1);
+    nsexec();
+    ADD_FAILURE() << "has returned";
+  });
+  test::ExpectExit(outcome, 1, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n");
+  ASSERT_EQ(outcome.siblings.size(), 1U);
+  EXPECT_EQ(WEXITSTATUS(outcome.siblings[0]), 1);
+}
+
+TEST(Nsexec, JoinsTheNamespacesOfAProcessInTheClassicProtocol) {
+  NEEDS_ROOT();
+  const std::string pid = std::to_string(getpid());
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const test::Outcome outcome = test::RunInChild([&] {
+    const int pipe = dup(ends[1]);
+    clearenv();
+    setenv("_LIBCONTAINER_INITPID", pid.c_str(), 1);
+    setenv("_LIBCONTAINER_INITPIPE", std::to_string(pipe).c_str(), 1);
+    nsexec();
+    EXPECT_EQ(getsid(0), getpid());
+  });
+  close(ends[1]);
+  test::ExpectSilentSuccess(outcome);
+  EXPECT_EQ(outcome.siblings.size(), 1U);
+  const std::string reply = ReadAll(ends[0]);
+  close(ends[0]);
+  EXPECT_TRUE(reply.starts_with("{ \"pid\" : ")) << reply;
+  EXPECT_TRUE(reply.ends_with(" }\n")) << reply;
+}
+
+}  // namespace
+}  // namespace nsenter

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "sys.h"
+
+#include "child.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace nsenter {
+namespace {
+
+/// Written to when a call has been interrupted often enough.
+volatile std::sig_atomic_t interruptions = 0;
+int pipe_of_handler = -1;
+
+void OnAlarm(int /*signal*/) {
+  const int error = errno;
+  interruptions = interruptions + 1;
+  if (interruptions == 3) (void)!write(pipe_of_handler, "x", 1);
+  errno = error;
+}
+
+/// From now on each blocking call is interrupted until a byte comes out of `ret_pipe`.
+void InterruptUntilThereIsAByte(int ret_pipe[2]) {
+  ASSERT_EQ(pipe2(ret_pipe, O_CLOEXEC), 0);
+  pipe_of_handler = ret_pipe[1];
+  struct sigaction action = {};  // without SA_RESTART
+  action.sa_handler = OnAlarm;
+  ASSERT_EQ(sigaction(SIGALRM, &action, nullptr), 0);
+  const itimerval often = {{0, 10000}, {0, 10000}};
+  ASSERT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+}
+
+TEST(Sys, ReadGoesOnAfterASignal) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    int pipe[2];
+    InterruptUntilThereIsAByte(pipe);
+    char byte = 0;
+    EXPECT_EQ(sys::Read(pipe[0], &byte, 1), 1);
+    EXPECT_EQ(byte, 'x');
+    EXPECT_GE(interruptions, 3);
+  }));
+}
+
+TEST(Sys, PollGoesOnAfterASignal) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    int pipe[2];
+    InterruptUntilThereIsAByte(pipe);
+    EXPECT_EQ(sys::Poll(pipe[0], POLLIN, -1), POLLIN);
+    EXPECT_GE(interruptions, 3);
+  }));
+}
+
+TEST(Sys, WaitGoesOnAfterASignal) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    int pipe[2];
+    InterruptUntilThereIsAByte(pipe);
+    const pid_t child = fork();  // timers are not inherited
+    if (child == 0) {
+      char byte = 0;
+      _exit(read(pipe[0], &byte, 1) == 1 ? 7 : 8);
+    }
+    int status = 0;
+    EXPECT_EQ(sys::Wait(child, &status), child);
+    EXPECT_EQ(WEXITSTATUS(status), 7);
+    EXPECT_GE(interruptions, 3);
+  }));
+}
+
+TEST(Sys, ErrorsAreNegative) {
+  char byte = 0;
+  EXPECT_EQ(sys::Open(AT_FDCWD, "/nothing/here", O_RDONLY), -ENOENT);
+  EXPECT_EQ(sys::Read(-1, &byte, 1), -EBADF);
+  EXPECT_EQ(sys::Setns(-1, 0), -EBADF);
+  int status = 0;
+  EXPECT_EQ(sys::Wait(getpid(), &status), -ECHILD);
+}
+
+TEST(Sys, PeekTellsWhatIsNoSocket) {
+  char byte = 0;
+  const int fd = sys::Open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+  EXPECT_EQ(sys::Peek(fd, &byte, 1), -ENOTSOCK);
+  sys::Close(fd);
+  EXPECT_EQ(sys::Peek(fd, &byte, 1), -EBADF);
+}
+
+TEST(Sys, CloseAllFromLeavesTheOthers) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    EXPECT_EQ(dup2(0, 50), 50);
+    EXPECT_EQ(sys::CloseAllFrom(3), 0);
+    EXPECT_EQ(fcntl(50, F_GETFD), -1);
+    EXPECT_NE(fcntl(2, F_GETFD), -1);
+  }));
+}
+
+TEST(Sys, EveryDescriptorIsCloseOnExec) {
+  int pipe[2];
+  int sockets[2];
+  ASSERT_EQ(sys::Pipe(pipe), 0);
+  ASSERT_EQ(sys::SocketPair(sockets), 0);
+  const int moved = sys::DuplicateAbove(pipe[0], 60);
+  EXPECT_GE(moved, 60);
+  for (const int fd : {pipe[0], pipe[1], sockets[0], sockets[1], moved}) {
+    EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+  }
+}
+
+TEST(Sys, IdsAreThoseOfTheKernel) {
+  EXPECT_EQ(sys::ProcessId(), getpid());
+  EXPECT_EQ(sys::ThreadId(), gettid());
+  EXPECT_EQ(sys::ParentProcessId(), getppid());
+}
+
+}  // namespace
+}  // namespace nsenter

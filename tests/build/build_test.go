@@ -9,6 +9,7 @@ package build
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -25,9 +26,23 @@ const modulePath = "nsenter-cpp.example"
 const hardening = "-O2 -Wp,-D_GLIBCXX_ASSERTIONS -Wp,-U_FORTIFY_SOURCE,-D_FORTIFY_SOURCE=3 " +
 	"-fstack-protector-strong -fcf-protection"
 
+// scratch is a folder that lives as long as all tests.
+var scratch string
+
 func TestMain(m *testing.M) {
 	launch.Main()
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "build-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	scratch = folder
+	return m.Run()
 }
 
 // root is the folder of the module.

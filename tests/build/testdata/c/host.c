@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Loads the shared library that is its first argument; with a second argument, when it has started a
-// thread.
+// Loads the shared library that is its first argument; with a second argument, when it has started
+// a thread.
 
 #include <dlfcn.h>
 #include <pthread.h>

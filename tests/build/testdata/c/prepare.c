@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocks SIGUSR2, ignores SIGHUP and the signals whose numbers are its environment's PREPARE_IGNORE, sets
-// all others to their defaults, and becomes the program PREPARE_PROGRAM.
+// Blocks SIGUSR2, ignores SIGHUP and the signals whose numbers are its environment's
+// PREPARE_IGNORE, sets all others to their defaults, and becomes the program PREPARE_PROGRAM.
 
 #include <signal.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "check.h"
+#include "pipes.h"
 
 #include <csignal>
 #include <fcntl.h>
@@ -57,7 +58,8 @@ Fixture::Fixture() {
     close(report[0]);
   }
   close(lifeline[0]);
-  lifeline_ = lifeline[1];
+  // Out of the way of the descriptors that launched programs get.
+  lifeline_ = MoveAway(lifeline[1]);
 }
 
 Fixture::~Fixture() { close(lifeline_); }

@@ -3,11 +3,11 @@
 #include "launch.h"
 
 #include "check.h"
+#include "pipes.h"
 
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <fcntl.h>
 #include <string>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,49 +18,10 @@
 namespace bench {
 namespace {
 
-// The numbers that the launched program has its pipes at. They are open without close-on-exec here
-// already: whatever the child of vfork did would be measured too.
-constexpr int kInitPipe = 3;
-constexpr int kLogPipe = 4;
-
-// Above those.
-constexpr int kFirstOwn = 10;
-
 std::int64_t Now() {
   timespec now = {};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * std::int64_t{1000000000} + now.tv_nsec;
-}
-
-/// A descriptor of our own, out of the way of those of the launched program.
-int MoveAway(int fd) {
-  const auto moved = static_cast<int>(Must(fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwn), "fcntl"));
-  close(fd);
-  return moved;
-}
-
-void Place(int fd, int number) {
-  Must(dup2(fd, number), "dup2");
-  close(fd);
-}
-
-struct Pipes {
-  int init = -1;
-  int log = -1;
-};
-
-Pipes MakePipes(const Scenario& scenario) {
-  Pipes pipes;
-  int ends[2];
-  Must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
-  pipes.init = MoveAway(ends[0]);
-  Place(MoveAway(ends[1]), kInitPipe);
-  if (scenario.log) {
-    Must(pipe2(ends, O_CLOEXEC), "pipe2");
-    pipes.log = MoveAway(ends[0]);
-    Place(MoveAway(ends[1]), kLogPipe);
-  }
-  return pipes;
 }
 
 /// Reads a line. What there is if it ends too early.

@@ -37,8 +37,8 @@ struct Sample {
   long peak_kb = 0;
 };
 
-/// Starts `contestant` and waits until nothing is left of it. With `check` it is also made sure that
-/// the outcome is right, which takes time that belongs to nobody.
+/// Starts `contestant` and waits until nothing is left of it. With `check` it is also made sure
+/// that the outcome is right, which takes time that belongs to nobody.
 Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_t* targets,
               bool check);
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The launcher: starts programs and measures each launch, with as little as possible of its own in
-// between. It knows nothing of statistics; its output is one line of comma-separated values a launch.
+// between. It knows nothing of statistics; its output is one line of comma-separated values a
+// launch.
 //
 //   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...
 //   launcher --list
 //
-// In each round every program is launched once, in an order that is drawn anew. A program whose label
-// is "none" does not reply, one whose label is "start" replies with an empty line; the others follow
-// the protocol, and one launch of theirs in 50 is checked instead of measured.
+// In each round every program is launched once, in an order that is drawn anew. A program whose
+// label is "none" does not reply, one whose label is "start" replies with an empty line; the others
+// follow the protocol, and one launch of theirs in 50 is checked instead of measured.
 
 #include "check.h"
 #include "fixture.h"
@@ -60,7 +61,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...");
-  // Programs inherit nothing but what a launch gives them. Output goes to a descriptor above theirs.
+  // Programs inherit nothing but what a launch gives them. Output goes to a descriptor above
+  // theirs.
   Must(setpgid(0, 0), "setpgid");
   std::signal(SIGALRM, [](int) { kill(0, SIGKILL); });
   // What is ignored stays ignored across exec, and the programs shall find what a shell gives them.

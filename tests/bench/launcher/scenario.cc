@@ -15,8 +15,8 @@ namespace bench {
 namespace {
 
 constexpr NamespaceType kTypes[kNamespaceTypes] = {
-    {"user", CLONE_NEWUSER}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS},
-    {"net", CLONE_NEWNET},   {"pid", CLONE_NEWPID}, {"mnt", CLONE_NEWNS},
+    {"user", CLONE_NEWUSER},     {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS},
+    {"net", CLONE_NEWNET},       {"pid", CLONE_NEWPID},   {"mnt", CLONE_NEWNS},
     {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME},
 };
 
@@ -91,8 +91,8 @@ std::string IdMap(int lines) {
   std::string map;
   for (int i = 0; i < lines; ++i) {
     // With a gap after each id outside, as maps of many lines have.
-    map += std::to_string(i) + ' ' + std::to_string(kFirstIdOutside + 2 * static_cast<unsigned>(i)) +
-           " 1\n";
+    map += std::to_string(i) + ' ' +
+           std::to_string(kFirstIdOutside + 2 * static_cast<unsigned>(i)) + " 1\n";
   }
   return map;
 }

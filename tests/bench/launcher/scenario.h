@@ -35,7 +35,7 @@ struct Scenario {
   bool log = false;      // with a debug log
   int clone_flags = 0;
   int map_lines = 0;  // of each id map
-  std::vector<Join> joins;
+  std::vector<Join> joins = {};
 
   [[nodiscard]] int TargetOf(std::string_view type) const;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left out: looking at an error, EINTR, or a short read; logging; the order of joins and what
-// to do if one is refused; anything a scenario does not need.
+// What is left out: looking at an error, EINTR, or a short read; logging; the order of joins and
+// what to do if one is refused; anything a scenario does not need.
 
 #define _GNU_SOURCE
 
@@ -27,7 +27,8 @@
 #endif
 
 static char message[16384];
-static char stack[16384] __attribute__((aligned(64)));
+static char helper_stack[8192] __attribute__((aligned(64)));
+static char init_stack[8192] __attribute__((aligned(64)));
 
 static uint32_t clone_flags;
 static char* paths;
@@ -103,8 +104,8 @@ static int join(void) {
     flags[i] |= flag;
     all |= flag;
   }
-  // All pidfds would have to be opened before the first join if /proc were not the caller's; pids are
-  // looked up in our own pid namespace, which joining does not change.
+  // All pidfds would have to be opened before the first join if /proc were not the caller's; pids
+  // are looked up in our own pid namespace, which joining does not change.
   for (int i = 0; i < count; ++i) join_process(pids[i], flags[i]);
   return all;
 }
@@ -123,7 +124,8 @@ static void write_map(const char* name, int pid, const char* map, uint32_t size)
   close(fd);
 }
 
-// The helper writes the maps, while we wait. It shares our memory, so that nothing has to be copied.
+// The helper writes the maps, while we wait. It shares our memory, so that nothing has to be
+// copied.
 static volatile int created, written;
 static int launched;
 
@@ -147,7 +149,8 @@ static int helper_main(void* unused) {
 
 static int create_user_namespace(void) {
   launched = getpid();
-  int helper = clone(helper_main, stack + sizeof(stack), CLONE_VM | CLONE_PARENT, NULL);
+  int helper =
+      clone(helper_main, helper_stack + sizeof(helper_stack), CLONE_VM | CLONE_PARENT, NULL);
   unshare(CLONE_NEWUSER);
   futex_set(&created);
   futex_wait(&written, 0);
@@ -192,7 +195,8 @@ void bench_yardstick(void) {
   if (pid != NULL) {
     is_classic = 1;
     format = "{ \"pid\" : %d }\n";
-    join_process(atoi(pid), CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS);
+    join_process(atoi(pid),
+                 CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS);
   } else {
     parse(read(pipe, message, sizeof(message)));
     if (paths != NULL) {
@@ -214,14 +218,14 @@ void bench_yardstick(void) {
       syscall(SYS_set_tid_address, tid);
       return;
     }
-    int init = clone(shared_init_main, stack + sizeof(stack), CLONE_VM | CLONE_PARENT | CLONE_CHILD_SETTID,
-                     NULL, NULL, NULL, tid);
+    int init = clone(shared_init_main, init_stack + sizeof(init_stack),
+                     CLONE_VM | CLONE_PARENT | CLONE_CHILD_SETTID, NULL, NULL, NULL, tid);
     reply_and_leave(pipe, format, stage1, init);
   }
   int gate[2];
   pipe2(gate, O_CLOEXEC);
-  int init = (int)syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL, NULL,
-                          tid, NULL);
+  int init = (int)syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL,
+                          NULL, tid, NULL);
   if (init != 0) {
     // The end of the launched process closes the gate, which opens it.
     reply_and_leave(pipe, format, stage1, init);

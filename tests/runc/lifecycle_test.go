@@ -28,10 +28,14 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// waitForSize prints the terminal's size as soon as it has one: runc sets it when the program may
+// already run.
+const waitForSize = "until stty size 2>/dev/null | grep -v '^0 0$'; do :; done"
+
 func TestRunOnTerminal(t *testing.T) {
 	want := outcome{"status": "3", "stdout": "/dev/pts/0\n43 132\nthrough /dev/tty\n"}
 	onEach(t, want, func(t *testing.T, v *variant) outcome {
-		c := newContainer(t, v, nil, "tty; stty size; echo through /dev/tty >/dev/tty; exit 3", func(s *specs.Spec) {
+		c := newContainer(t, v, nil, "tty; "+waitForSize+"; echo through /dev/tty >/dev/tty; exit 3", func(s *specs.Spec) {
 			s.Process.Terminal = true
 		})
 		return c.onTerminal("run", containerID).outcome()
@@ -140,7 +144,7 @@ func TestExecOnTerminal(t *testing.T) {
 	onEach(t, want, func(t *testing.T, v *variant) outcome {
 		c := newContainer(t, v, nil, stayScript)
 		c.detach()
-		o := c.onTerminal("exec", "--tty", containerID, "/bin/sh", "-c", "tty; stty size; echo through /dev/tty >/dev/tty; exit 5").outcome()
+		o := c.onTerminal("exec", "--tty", containerID, "/bin/sh", "-c", "tty; "+waitForSize+"; echo through /dev/tty >/dev/tty; exit 5").outcome()
 
 		// Detached, the terminal's master goes to whoever listens on a socket, as with an engine.
 		receive := consoleSocket(t, c)
@@ -157,6 +161,7 @@ func TestExecOnTerminal(t *testing.T) {
 		if _, err := fmt.Sscan(string(text), &pid); err != nil {
 			t.Fatal(err)
 		}
+		adopt(pid)
 		buffer := make([]byte, 64)
 		if err := master.SetReadDeadline(time.Now().Add(deadline)); err != nil {
 			t.Fatal(err)

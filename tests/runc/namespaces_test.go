@@ -69,11 +69,11 @@ func TestUserNamespace(t *testing.T) {
 		"init owner pid": "its user namespace",
 		"init owner uts": "its user namespace",
 
-		"exec ns user":        "container",
-		"exec ns net":         "container",
-		"exec Uid":            "100000 100000 100000 100000",
-		"exec as user Uid":    "300007 300007 300007 300007",
-		"exec as user Gid":    "500008 500008 500008 500008",
+		"exec ns user":     "container",
+		"exec ns net":      "container",
+		"exec Uid":         "100000 100000 100000 100000",
+		"exec as user Uid": "300007 300007 300007 300007",
+		"exec as user Gid": "500008 500008 500008 500008",
 	}
 	onEach(t, want, func(t *testing.T, v *variant) outcome {
 		o := newContainer(t, v, nil, "id; exit 4", withUserNamespace).runc("run", containerID).outcome()

@@ -48,7 +48,7 @@ type Case struct {
 	Program  string   // absolute path
 	Env      []string // the whole environment
 	UID, GID int
-	Fixture  string   // plain, user, zombie or none
+	Fixture  string   // plain, user, rootless, zombie or none
 	Setup    []string // words of tests/vectors/README.md
 	Message  []byte   // written to INITPIPE
 	Piece    int      // in pieces of this size; 0: in one
@@ -107,6 +107,8 @@ const (
 	envStage   = "NSEXEC_TEST_STAGE"
 	supervisor = "supervisor"
 	zombie     = "zombie"
+
+	rootlessParent = "rootless-parent"
 )
 
 // Main is to be called first in TestMain: in the processes that Run starts it does not return.
@@ -114,6 +116,8 @@ func Main() {
 	switch os.Getenv(envStage) {
 	case supervisor:
 		superviseMain()
+	case rootlessParent:
+		rootlessParentMain()
 	case zombie:
 		os.Exit(0)
 	}

@@ -7,7 +7,9 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -17,6 +19,9 @@ import (
 const (
 	cloneNewCgroup = 0x02000000
 	cloneNewTime   = 0x00000080
+
+	newNamespaces = cloneNewCgroup | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
+		syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS
 )
 
 // StartFixture makes a process with pid FixturePid, and mounts its namespaces below /mnt/ns. It must
@@ -29,11 +34,12 @@ func StartFixture(kind string) error {
 	}
 	argv := []string{"sleep", "infinity"}
 	path := "/bin/sleep"
-	all := uintptr(cloneNewCgroup | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
-		syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS)
+	all := uintptr(newNamespaces)
 	switch kind {
 	case "none":
 		return nil
+	case "rootless":
+		// The process that creates the namespaces, and so owns them, is unprivileged: see forkFixture.
 	case "zombie":
 		path, argv = "/proc/self/exe", []string{"zombie"}
 		attr.Env = []string{envStage + "=" + zombie}
@@ -53,10 +59,7 @@ func StartFixture(kind string) error {
 		return fmt.Errorf("unknown fixture %q", kind)
 	}
 
-	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(FixturePid-1)), 0); err != nil {
-		return err
-	}
-	pid, err := syscall.ForkExec(path, argv, attr)
+	pid, err := forkFixture(kind, path, argv, attr)
 	if err != nil {
 		return fmt.Errorf("fixture %s: %w", kind, err)
 	}
@@ -67,6 +70,78 @@ func StartFixture(kind string) error {
 		return waitFor("zombie", func() bool { return processState(pid) == 'Z' })
 	}
 	return mountNamespaces(pid)
+}
+
+func setLastPid() error {
+	return os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(FixturePid-1)), 0)
+}
+
+func forkFixture(kind, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	if kind != "rootless" {
+		if err := setLastPid(); err != nil {
+			return 0, err
+		}
+		return syscall.ForkExec(path, argv, attr)
+	}
+	parent := exec.Command("/proc/self/exe")
+	parent.Env = []string{envStage + "=" + rootlessParent, "GOMAXPROCS=1"}
+	parent.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	parent.Stderr = os.Stderr
+	start, err := parent.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
+	answer, err := parent.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := parent.Start(); err != nil {
+		return 0, err
+	}
+	var ready [1]byte
+	if _, err := answer.Read(ready[:]); err != nil {
+		return 0, err
+	}
+	if err := setLastPid(); err != nil {
+		return 0, err
+	}
+	if _, err := start.Write(ready[:]); err != nil {
+		return 0, err
+	}
+	text, err := io.ReadAll(answer)
+	if err != nil {
+		return 0, err
+	}
+	if err := parent.Wait(); err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}
+
+// rootlessParentMain makes the fixture of an unprivileged user, which pid 1 inherits.
+func rootlessParentMain() {
+	own := func(id int) []syscall.SysProcIDMap {
+		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+	}
+	attr := &syscall.ProcAttr{
+		Files: []uintptr{^uintptr(0), ^uintptr(0), ^uintptr(0)},
+		Sys: &syscall.SysProcAttr{
+			Cloneflags:   newNamespaces | syscall.CLONE_NEWUSER,
+			Unshareflags: cloneNewTime,
+			UidMappings:  own(os.Getuid()),
+			GidMappings:  own(os.Getgid()),
+		},
+	}
+	os.Stdout.Write([]byte{'r'})
+	var start [1]byte
+	os.Stdin.Read(start[:])
+	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "infinity"}, attr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fixture rootless:", err)
+		os.Exit(1)
+	}
+	os.Stdout.WriteString(strconv.Itoa(pid))
+	os.Exit(0)
 }
 
 // mountNamespaces puts the namespaces of process pid below /mnt/ns, where messages find them.

@@ -7,7 +7,8 @@
 //
 //	go run ./tests/vectors/capture -runc /usr/local/bin/runc [-only NAME]
 //
-// It needs root, strace and a static busybox. Each scenario runs in a pid and a mount namespace of
+// It needs root, strace and a static busybox; a runc built without its Makefile knows its release with
+// -ldflags "-X main.version=$(cat VERSION)". Each scenario runs in a pid and a mount namespace of
 // its own; the container that an exec enters has pid 4711 there, as the harness's fixture has. The
 // bytes are those of runc's write call, as strace saw it; nothing here encodes a message.
 package main
@@ -27,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"nsenter-cpp.example/tests/internal/launch"
 )
@@ -129,7 +131,7 @@ func captureHere(s scenario) error {
 	if err := launch.StartFixture(fixture); err != nil {
 		return err
 	}
-	args := []string{"create", "--bundle", "/mnt/bundle", "c"}
+	args := []string{"run", "--bundle", "/mnt/bundle", "c"}
 	if s.exec != nil {
 		if err := s.createAt(launch.FixturePid); err != nil {
 			return err
@@ -140,7 +142,7 @@ func captureHere(s scenario) error {
 	traced := s.command("strace", append([]string{"-f", "-e", "trace=write,sendto", "-xx", "-s", "65536", "-o", "/mnt/state/trace",
 		"/mnt/runc", "--root", "/mnt/state"}, args...)...)
 	// The container may well fail after the message, for which an unprivileged strace is enough.
-	noise, _ := traced.CombinedOutput()
+	noise, _ := runToEnd(traced)
 	if s.exec == nil {
 		defer s.runc("delete", "--force", "c")
 	}
@@ -172,23 +174,35 @@ func (s scenario) command(name string, args ...string) *exec.Cmd {
 
 func (s scenario) runc(args ...string) error {
 	cmd := s.command("/mnt/runc", append([]string{"--root", "/mnt/state"}, args...)...)
-	// The container keeps these open, so they must not be a pipe that somebody reads to its end.
-	log, err := os.OpenFile("/mnt/log", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Run(); err != nil {
-		text, _ := os.ReadFile("/mnt/log")
+	if text, err := runToEnd(cmd); err != nil {
 		return fmt.Errorf("runc %s: %w\n%s", args[0], err, text)
 	}
 	return nil
 }
 
+// runToEnd runs a command with its output in a file: the container keeps it open, so it must not be a
+// pipe that somebody reads to its end.
+func runToEnd(cmd *exec.Cmd) (string, error) {
+	log, err := os.OpenFile("/mnt/log", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	stop := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer stop.Stop()
+	err = cmd.Wait()
+	text, _ := os.ReadFile("/mnt/log")
+	return string(text), err
+}
+
 // createAt creates containers until one has the pid.
 func (s scenario) createAt(pid int) error {
-	for guess, attempt := pid-20, 0; attempt < 100; attempt++ {
+	const attempts = 300
+	for guess, attempt := pid-20, 0; attempt < attempts; attempt++ {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(guess)), 0); err != nil {
 			return err
 		}
@@ -211,9 +225,12 @@ func (s scenario) createAt(pid int) error {
 		if err := s.runc("delete", "--force", "c"); err != nil {
 			return err
 		}
-		guess += pid - state.Pid
+		// How many pids runc's own threads take varies a little: a guess is tried more than once.
+		if attempt%3 == 0 {
+			guess += pid - state.Pid
+		}
 	}
-	return fmt.Errorf("no container with pid %d in 100 attempts", pid)
+	return fmt.Errorf("no container with pid %d in %d attempts", pid, attempts)
 }
 
 var writeCall = regexp.MustCompile(`(?:write|sendto)\([0-9]+, "((?:\\x[0-9a-f]{2})+)", `)

@@ -24,16 +24,20 @@ const baseConfig = `{
 	"ociVersion": "1.0.2",
 	"process": {
 		"user": {"uid": 0, "gid": 0},
-		"args": ["/bin/busybox", "sleep", "1000"],
+		"args": ["/bin/busybox", "true"],
 		"env": ["PATH=/bin"],
 		"cwd": "/"
 	},
 	"root": {"path": "/mnt/rootfs"},
-	"mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+	"mounts": [
+		{"destination": "/proc", "type": "proc", "source": "proc"},
+		{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}
+	],
 	"linux": {}
 }`
 
 const (
+	stays   = `{"process": {"args": ["/bin/busybox", "sleep", "1000"]}}`
 	oom300  = `{"process": {"oomScoreAdj": 300}}`
 	usual   = "pid ipc uts mount network cgroup"
 	mapped  = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}], "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]}}`
@@ -87,7 +91,11 @@ func (s scenario) config() []byte {
 		namespaces = append(namespaces, ns)
 	}
 	config["linux"].(object)["namespaces"] = namespaces
-	for _, text := range s.patches {
+	patches := s.patches
+	if s.exec != nil {
+		patches = append([]string{stays}, patches...)
+	}
+	for _, text := range patches {
 		var patch object
 		must(json.Unmarshal([]byte(text), &patch))
 		merge(config, patch)

@@ -2,8 +2,8 @@
 
 #include "child.h"
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <poll.h>
+#include <set>
 #include <sstream>
 #include <string_view>
 #include <sys/prctl.h>
@@ -40,13 +41,22 @@ int NowMs() {
   _exit(::testing::Test::HasFailure() ? 99 : 0);
 }
 
+/// The pids of our children but those in `others`.
+std::set<pid_t> Children(const std::set<pid_t>& others = {}) {
+  std::istringstream pids(ReadFile("/proc/self/task/" + std::to_string(gettid()) + "/children"));
+  std::set<pid_t> children;
+  for (pid_t pid = 0; pids >> pid;) {
+    if (!others.contains(pid)) children.insert(pid);
+  }
+  return children;
+}
+
 /// Kills whoever has become our child, until none is left.
-void KillAll() {
-  const std::string children = "/proc/self/task/" + std::to_string(gettid()) + "/children";
-  do {
-    std::istringstream pids(ReadFile(children));
-    for (pid_t pid = 0; pids >> pid;) kill(pid, SIGKILL);
-  } while (waitpid(-1, nullptr, 0) > 0 || errno != ECHILD);
+void KillAll(const std::set<pid_t>& others) {
+  for (std::set<pid_t> left = Children(others); !left.empty(); left = Children(others)) {
+    for (const pid_t pid : left) kill(pid, SIGKILL);
+    for (const pid_t pid : left) waitpid(pid, nullptr, 0);
+  }
 }
 
 /// Reads until everybody has closed `fd`. False at the deadline.
@@ -62,15 +72,18 @@ bool ReadAll(int fd, int deadline, std::string& ret_text) {
 }
 
 /// Waits for everybody. False at the deadline.
-bool ReapAll(pid_t child, int deadline, Outcome& outcome) {
+bool ReapAll(pid_t child, const std::set<pid_t>& others, int deadline, Outcome& outcome) {
   for (;;) {
-    int status = 0;
-    const pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid < 0) return true;
-    if (pid == 0 && NowMs() >= deadline) return false;
-    if (pid == 0) usleep(1000);
-    if (pid == child) outcome.status = status;
-    if (pid != child && pid != 0) outcome.siblings.push_back(status);
+    const std::set<pid_t> left = Children(others);
+    if (left.empty()) return true;
+    if (NowMs() >= deadline) return false;
+    for (const pid_t pid : left) {
+      int status = 0;
+      if (waitpid(pid, &status, WNOHANG) != pid) continue;
+      if (pid == child) outcome.status = status;
+      if (pid != child) outcome.siblings.push_back(status);
+    }
+    usleep(500);
   }
 }
 
@@ -87,12 +100,16 @@ Outcome RunInChild(const std::function<void()>& body) {
   }
   (void)std::fflush(nullptr);
   const int deadline = NowMs() + kDeadlineMs;
+  const std::set<pid_t> others = Children();
   const pid_t child = fork();
-  if (child == 0) RunBody(body, output[1]);
+  if (child == 0) {
+    close(output[0]);
+    RunBody(body, output[1]);
+  }
   close(output[1]);
-  if (!ReadAll(output[0], deadline, outcome.output) || !ReapAll(child, deadline, outcome)) {
+  if (!ReadAll(output[0], deadline, outcome.output) || !ReapAll(child, others, deadline, outcome)) {
     ADD_FAILURE() << "not all processes had ended at the deadline; they said: " << outcome.output;
-    KillAll();
+    KillAll(others);
   }
   close(output[0]);
   return outcome;

@@ -23,7 +23,8 @@ struct Outcome {
 
 /// Forks, runs `body` in the child, which exits with 0 when that returns (and with 99 if an
 /// expectation failed in it), and waits until the child, its siblings and its descendants have
-/// ended. At the deadline all of them are killed and the test fails.
+/// ended (other children of the caller are left alone). At the deadline all of them are killed and
+/// the test fails.
 Outcome RunInChild(const std::function<void()>& body);
 
 /// All went well and nothing was said but `output`.

@@ -146,6 +146,7 @@ TEST(Helper, EndsWithTheLaunchedProcess) {
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
   for (const bool killed : {false, true}) {
     const test::Outcome outcome = test::RunInChild([&] {
+      (void)std::signal(SIGPIPE, SIG_IGN);
       const Result<OwnProc> proc = OwnProc::Open();
       const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
       EXPECT_EQ(test::Describe(helper), "success");
@@ -185,8 +186,8 @@ TEST(Helper, DoesNotTakeAFatalLineForARequest) {
     for (int fd = 0; fd < 3; ++fd) close(fd);
     Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
     bootstrap.uid_map_tool = tool;
-    const Result<OwnProc> proc = OwnProc::Open();        // fd 0
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
+    const Result<OwnProc> proc = OwnProc::Open();              // fd 0
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
     const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
     Log("FATAL: ").Fatal(Error::Of("the launched process fails before it has asked for anything"));
     close(null);

@@ -15,6 +15,7 @@
 #include <string>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,35 +28,44 @@ constexpr NamespaceType kNet = {"net", CLONE_NEWNET};
 constexpr NamespaceType kUser = {"user", CLONE_NEWUSER};
 constexpr NamespaceType kUts = {"uts", CLONE_NEWUTS};
 
+void Tell(int socket) { EXPECT_EQ(send(socket, "x", 1, MSG_NOSIGNAL), 1); }
+
+bool Hear(int socket) {
+  char byte = 0;
+  return read(socket, &byte, 1) == 1;
+}
+
 /// A process in namespaces of its own, while this lives.
 class Fixture {
  public:
-  /// `prepare` runs in it, after unshare(flags). With a new user namespace its uids and gids
-  /// are mapped to those from 100000 on first.
+  /// `prepare` runs in it, after unshare(flags). In a new user namespace it is uid 0, which outside
+  /// is 100000.
   explicit Fixture(int flags, const std::function<void()>& prepare = [] {}) {
-    int ready[2];
-    EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
-    int mapped[2];
-    EXPECT_EQ(pipe2(mapped, O_CLOEXEC), 0);
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     pid_ = fork();
-    char byte = 0;
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL, 0L, 0L, 0L);
-      if (unshare(flags) != 0 || write(ready[1], "u", 1) != 1) _exit(1);
-      if (read(mapped[0], &byte, 1) != 1) _exit(1);
+      close(ends[0]);
+      const bool user = (flags & CLONE_NEWUSER) != 0;
+      if (unshare(flags) != 0) _exit(1);
+      Tell(ends[1]);
+      Hear(ends[1]);
+      if (user && (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)) _exit(1);
       prepare();
-      if (write(ready[1], "p", 1) != 1) _exit(1);
+      Tell(ends[1]);
       for (;;) pause();
     }
-    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    close(ends[1]);
+    EXPECT_TRUE(Hear(ends[0])) << "the fixture has no namespaces";
     if ((flags & CLONE_NEWUSER) != 0) {
       for (const char* const map : {"uid_map", "gid_map"}) {
         std::ofstream(Path(map)) << "0 100000 65536\n";
       }
     }
-    EXPECT_EQ(write(mapped[1], "m", 1), 1);
-    EXPECT_EQ(read(ready[0], &byte, 1), 1);
-    for (const int fd : {ready[0], ready[1], mapped[0], mapped[1]}) close(fd);
+    Tell(ends[0]);
+    EXPECT_TRUE(Hear(ends[0])) << "the fixture could not be prepared";
+    close(ends[0]);
   }
   Fixture(const Fixture&) = delete;
   Fixture& operator=(const Fixture&) = delete;

@@ -2,6 +2,7 @@
 
 #include "caller.h"
 
+#include "namespaces.h"
 #include "sys.h"
 
 #include <cerrno>
@@ -16,7 +17,7 @@ Status RefuseUnfitProcess() {
   // unshare(2) says whether there are other threads: CLONE_THREAD changes nothing where there are
   // none. Another error (a filter) says nothing about threads, and what needs unshare will find it
   // again.
-  if (sys::Unshare(CLONE_THREAD) == -EINVAL) {
+  if (Unshare(CLONE_THREAD) == -EINVAL) {
     return Error::Of("the process has more than one thread, it cannot change its namespaces");
   }
   if (sys::ParentProcessId() == 0) {

@@ -14,7 +14,6 @@
 
 #include <cerrno>
 #include <fcntl.h>
-#include <unistd.h>
 
 namespace nsenter {
 namespace {
@@ -35,9 +34,10 @@ Result<UniqueFd> OpenConsole(const char* path) {
   if (path == nullptr) return UniqueFd();
   // Without O_NOCTTY a session leader would acquire it here, and the init process could not.
   UniqueFd console(sys::Open(AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!console.valid()) return Error::WithCode(console.get(), "failed to open console ", path);
+  if (!console.valid())
+    return Error::WithCode(console.get(), "failed to open console \"", path, '"');
   const int result = sys::IsTerminal(console.get());
-  if (result < 0) return Error::WithCode(result, "failed to use console ", path);
+  if (result < 0) return Error::WithCode(result, "failed to use console \"", path, '"');
   return console;
 }
 
@@ -84,9 +84,11 @@ Status JoinEachOf(pid_t pid) {
 Status JoinNamespacesOf(pid_t pid) {
   int all = 0;
   for (const NamespaceType& type : kJoined) all |= type.clone_flag;
-  // A pidfd's process and that of the same number in /proc are one only if /proc shows our pid
-  // namespace.
-  if (ProcShowsOurPidNamespace() && JoinProcess(pid, all)) return {};
+  if (JoinProcess(pid, all)) return {};
+  // The number means the same process in /proc only if that shows our pid namespace.
+  if (!ProcShowsOurPidNamespace()) {
+    return Error::Of("failed to find process ", pid, ": /proc does not show our pid namespace");
+  }
   return JoinEachOf(pid);
 }
 
@@ -96,19 +98,27 @@ struct Gates {
   Gate console;   // opened by the init process
 };
 
+/// Init process, with a console: takes it, and lets the launched process know how that went. What
+/// fails here is said before the other is told, and while standard error is not the console yet.
+Status TakeConsoleAndTell(int console, const Gate& gate, const Log& log) {
+  Status taken = StartSession();
+  if (taken.ok()) taken = TakeConsole(console);
+  if (taken.ok()) return gate.Open(kHasConsole);
+  log.Fatal(taken.error());
+  RETURN_IF_ERROR(gate.Open(kFailed));
+  return Error::AlreadyReported();
+}
+
 /// Init process.
-Result<Next> GoOnAsInitProcess(UniqueFd console, Gates& gates) {
+Result<Next> GoOnAsInitProcess(const UniqueFd& console, Gates& gates, const Log& log) {
   gates.reported.KeepWaitingEnd();
   gates.console.KeepOpeningEnd();
-  RETURN_IF_ERROR(StartSession());
   if (console.valid()) {
-    const Status taken = TakeConsole(console.get());
-    if (console.get() <= STDERR_FILENO) (void)console.Release();
-    RETURN_IF_ERROR(gates.console.Open(taken.ok() ? kHasConsole : kFailed));
-    RETURN_IF_ERROR(taken);
+    RETURN_IF_ERROR(TakeConsoleAndTell(console.get(), gates.console, log));
   }
   ASSIGN_OR_RETURN(const char word, gates.reported.Wait());
   if (word != kReported) return Error::AlreadyReported();
+  if (!console.valid()) RETURN_IF_ERROR(StartSession());
   return Next::kGoOn;
 }
 
@@ -134,7 +144,7 @@ Result<Next> ServeClassic(const Environment& environment, Log& log) {
   ASSIGN_OR_RETURN(const int pipe,
                    ParseOpenFd("_LIBCONTAINER_INITPIPE", environment.init_pipe, O_WRONLY));
   // Before anything is joined: the path is the caller's.
-  ASSIGN_OR_RETURN(UniqueFd console, OpenConsole(environment.console_path));
+  ASSIGN_OR_RETURN(const UniqueFd console, OpenConsole(environment.console_path));
   RETURN_IF_ERROR(JoinNamespacesOf(pid));
 
   Gates gates;
@@ -145,7 +155,7 @@ Result<Next> ServeClassic(const Environment& environment, Log& log) {
   ASSIGN_OR_RETURN(const pid_t init, CloneSibling("the init process"));
   if (init == 0) {
     log.SetProcess(ProcessTag::kInit);
-    return GoOnAsInitProcess(std::move(console), gates);
+    return GoOnAsInitProcess(console, gates, log);
   }
   return ReportAndLeave(pipe, console.valid(), init, gates);
 }

@@ -11,21 +11,25 @@
 namespace nsenter {
 namespace {
 
-bool IsEmpty(const char* value) { return value == nullptr || *value == '\0'; }
+/// An empty variable is one that is not set. (INITPID is not read so: its presence is what counts.)
+const char* GetNonEmpty(const char* name) {
+  const char* const value = getenv(name);
+  return value == nullptr || *value == '\0' ? nullptr : value;
+}
 
 }  // namespace
 
 Environment Environment::Read() {
   return {
       .init_pid = getenv("_LIBCONTAINER_INITPID"),
-      .init_pipe = getenv("_LIBCONTAINER_INITPIPE"),
+      .init_pipe = GetNonEmpty("_LIBCONTAINER_INITPIPE"),
       .console_path = getenv("_LIBCONTAINER_CONSOLE_PATH"),
-      .log_pipe = getenv("_LIBCONTAINER_LOGPIPE"),
-      .log_level = getenv("_LIBCONTAINER_LOGLEVEL"),
+      .log_pipe = GetNonEmpty("_LIBCONTAINER_LOGPIPE"),
+      .log_level = GetNonEmpty("_LIBCONTAINER_LOGLEVEL"),
   };
 }
 
-bool Environment::AsksForSomething() const { return init_pid != nullptr || !IsEmpty(init_pipe); }
+bool Environment::AsksForSomething() const { return init_pid != nullptr || init_pipe != nullptr; }
 
 Result<int> ParseNumber(std::string_view name, const char* value) {
   if (value == nullptr) return Error::Of(name, " is not set");

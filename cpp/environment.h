@@ -9,8 +9,9 @@
 
 namespace nsenter {
 
-/// The variables as they stand in the environment: null where one is not set. Reading them makes no
-/// system call. They are the parent's to remove, so they are left where they are.
+/// The variables as they stand in the environment: null where one is not set, and, but for the
+/// first and the console, where it is empty. Reading them makes no system call. They are the
+/// parent's to remove, so they are left where they are.
 struct Environment {
   const char* init_pid;      // _LIBCONTAINER_INITPID
   const char* init_pipe;     // _LIBCONTAINER_INITPIPE

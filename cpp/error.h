@@ -61,10 +61,8 @@ class [[nodiscard]] Error {
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Error error)
-      : failed_(true),
-        error_(error) {
-  }  // NOLINT(google-explicit-constructor): `return Error::Of(...)` is how a function fails
+  // Not explicit: `return Error::Of(...)` is how a function fails.
+  Status(Error error) : failed_(true), error_(error) {}
 
   [[nodiscard]] bool ok() const { return !failed_; }
   [[nodiscard]] const Error& error() const { return error_; }
@@ -78,13 +76,10 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value)
-      : value_(std::move(value)) {
-  }  // NOLINT(google-explicit-constructor): `return value;` is how a function succeeds
-  Result(Error error)
-      : failed_(true),
-        error_(error) {
-  }  // NOLINT(google-explicit-constructor): `return Error::Of(...)` is how a function fails
+  // Not explicit: `return value;` is how a function succeeds and `return Error::Of(...)` how it
+  // fails.
+  Result(T value) : value_(std::move(value)) {}
+  Result(Error error) : failed_(true), error_(error) {}
 
   [[nodiscard]] bool ok() const { return !failed_; }
   [[nodiscard]] const Error& error() const { return error_; }

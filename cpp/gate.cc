@@ -5,23 +5,8 @@
 #include "sys.h"
 
 #include <cerrno>
-#include <unistd.h>
 
 namespace nsenter {
-namespace {
-
-Status MoveAboveStdio(UniqueFd& fd) {
-  if (fd.get() > STDERR_FILENO) return {};
-  const int moved = sys::DuplicateAbove(fd.get(), STDERR_FILENO + 1);
-  if (moved < 0) {
-    return Error::WithCode(moved, "failed to move a pipe away from standard input and output");
-  }
-  fd.Reset(moved);
-  return {};
-}
-
-}  // namespace
-
 Result<Gate> Gate::Make() {
   int ends[2];
   const int result = sys::Pipe(ends);
@@ -29,8 +14,6 @@ Result<Gate> Gate::Make() {
   Gate gate;
   gate.waiting_end_.Reset(ends[0]);
   gate.opening_end_.Reset(ends[1]);
-  RETURN_IF_ERROR(MoveAboveStdio(gate.waiting_end_));
-  RETURN_IF_ERROR(MoveAboveStdio(gate.opening_end_));
   return gate;
 }
 
@@ -43,8 +26,8 @@ Result<char> Gate::Wait() const {
 
 Status Gate::Open(char word) const {
   const int written = sys::Write(opening_end_.get(), &word, sizeof(word));
-  if (written == -EPIPE) return Error::AlreadyReported();
-  if (written < 0) return Error::WithCode(written, "failed to open the gate");
+  // EPIPE: nobody waits any more. What ended the other process is its own to say.
+  if (written < 0 && written != -EPIPE) return Error::WithCode(written, "failed to open the gate");
   return {};
 }
 

@@ -22,7 +22,6 @@ class Gate {
  public:
   Gate() = default;
 
-  /// Both descriptors are above 2, where the init process puts its console.
   static Result<Gate> Make();
 
   // The process that waits.
@@ -32,7 +31,7 @@ class Gate {
 
   // The process that is waited for.
   void KeepOpeningEnd() { waiting_end_.Reset(); }
-  /// `word` is not 0. An error that says nothing if the other process has ended: that has.
+  /// `word` is not 0. It is no error that the other process has ended.
   [[nodiscard]] Status Open(char word) const;
 
  private:

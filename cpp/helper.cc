@@ -18,6 +18,8 @@ constexpr char kFailed = 'f';  // helper: not written, and I have said why
 
 Status Send(int socket, char message) {
   const int written = sys::Write(socket, &message, sizeof(message));
+  // The launched process has ended. If it failed, it has said so itself.
+  if (written == -EPIPE) return Error::AlreadyReported();
   if (written < 0)
     return Error::WithCode(written, "failed to send a message to the launched process");
   return {};
@@ -31,6 +33,7 @@ Status Serve(int socket, pid_t launched, const Bootstrap& bootstrap, const OwnPr
   if (got < 0) return Error::WithCode(got, "failed to read the launched process's request");
   // The launched process has ended. If it failed, it has said so itself.
   if (got == 0) return Error::AlreadyReported();
+  if (message != kWrite) return Error::Of("the launched process made an unknown request");
   RETURN_IF_ERROR(WriteIdMaps(bootstrap, proc, launched, MapWriter::kOutside));
   log.Debug("wrote the id maps of process ", launched);
   return Send(socket, kDone);
@@ -43,7 +46,7 @@ Status Serve(int socket, pid_t launched, const Bootstrap& bootstrap, const OwnPr
   if (served.ok()) sys::Exit(0);
   log.Fatal(served.error());
   // If this fails too, the launched process sees our end instead.
-  (void)!Send(socket, kFailed).ok();
+  sys::Write(socket, &kFailed, sizeof(kFailed));
   sys::Exit(1);
 }
 
@@ -76,6 +79,7 @@ Status Helper::WriteMaps() const {
   if (got < 0) return Error::WithCode(got, "failed to read the helper's answer");
   if (got == 0) return Error::Of("the helper ended before it had written the id maps");
   if (answer == kFailed) return Error::AlreadyReported();
+  if (answer != kDone) return Error::Of("the helper gave an unknown answer");
   return {};
 }
 

@@ -21,7 +21,7 @@ class Helper {
  public:
   Helper() = default;
 
-  /// Clones the helper, a sibling, which waits for Request. Before anything is joined: it would
+  /// Clones the helper, a sibling, which waits for WriteMaps. Before anything is joined: it would
   /// otherwise be a process inside, with the privileges of one outside.
   static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log);
 

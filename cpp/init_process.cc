@@ -25,8 +25,7 @@ Status TakeConsole(int console) {
   if (result < 0)
     return Error::WithCode(result, "failed to make the console the controlling terminal");
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    // dup3 of a descriptor onto itself is refused; there the flag is all that is missing.
-    result = fd == console ? sys::ClearCloseOnExec(fd) : sys::Duplicate3(console, fd, 0);
+    result = sys::DuplicateTo(console, fd);
     if (result < 0) return Error::WithCode(result, "failed to put the console on fd ", fd);
   }
   return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the init process does before it goes on as a Go program. By then the launched process has
-// done all that can fail; in the netlink protocol nothing here can.
+// done all that can really fail; what is left fails only if a filter wants it to.
 
 #pragma once
 
@@ -19,8 +19,8 @@ Status StartSession();
 /// The name above.
 Status TakeInitName();
 
-/// Makes the open terminal `console` the controlling one and standard input, output and error. It
-/// is still open under its own number afterwards, unless that is one of them.
+/// Makes the open terminal `console`, which is above 2, the controlling one, and standard input,
+/// output and error, the last one last: until this has succeeded, errors go where they went before.
 Status TakeConsole(int console);
 
 }  // namespace nsenter

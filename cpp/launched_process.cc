@@ -90,6 +90,8 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
   }
 
   RETURN_IF_ERROR(JoinNamespaces(bootstrap, log));
+  // Entering a user namespace has set what /proc/sys/fs/suid_dumpable says, which need not be 0.
+  if (bootstrap.Joins(CLONE_NEWUSER)) RETURN_IF_ERROR(SetDumpable(false));
   if (bootstrap.Creates(CLONE_NEWUSER)) {
     RETURN_IF_ERROR(CreateUserNamespace(bootstrap, proc, helper));
   }
@@ -99,6 +101,8 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
     RETURN_IF_ERROR(WriteProcFile(time_offsets.get(), "timens_offsets", bootstrap.time_offsets));
   }
   RETURN_IF_ERROR(TakeIds(bootstrap));
+  // Taking other ids has done the same.
+  if (bootstrap.join_count != 0) RETURN_IF_ERROR(SetDumpable(false));
   return helper.exists() ? helper.pid() : sys::ParentProcessId();
 }
 

@@ -21,14 +21,12 @@ constexpr int kFatalPatienceMs = 300;
 
 void WriteLine(int fd, std::string_view line, int patience_ms) {
   // The descriptor's O_NONBLOCK is shared with the parent, so it cannot be changed for one write.
-  // Only one of our processes logs at a time (the others wait for it), so the room that poll sees,
-  // which in a pipe is a whole page, is there for the write.
-  if (sys::Poll(fd, POLLOUT, patience_ms) <= 0) return;
-  // What is left after a short write (only a socket's or a file's can be) is tried once more and
-  // not for ever: a line that is lost changes nothing.
-  const int written = sys::Write(fd, line.data(), line.size());
-  if (written > 0 && static_cast<std::size_t>(written) < line.size()) {
-    WriteLine(fd, From(line, static_cast<std::size_t>(written)), patience_ms);
+  // Our processes take turns in logging (each waits for another, or has nothing to say), so the
+  // room that poll sees, which in a pipe is a whole page, is there for the write.
+  while (!line.empty() && sys::Poll(fd, POLLOUT, patience_ms) > 0) {
+    const int written = sys::Write(fd, line.data(), line.size());
+    if (written <= 0) return;
+    line = From(line, static_cast<std::size_t>(written));
   }
 }
 

@@ -60,9 +60,10 @@ struct ToolCall {
 // Runs in the child, which shares the helper's memory but not its descriptors and dispositions.
 void BecomeTool(void* argument) {
   auto* const call = static_cast<ToolCall*>(argument);
-  struct sigaction as_at_start = {};
-  as_at_start.sa_handler = SIG_DFL;
-  call->error = sys::SetSignalAction(SIGPIPE, &as_at_start, nullptr);
+  // We ignore it, and what is ignored stays so in a program that is executed.
+  struct sigaction by_default = {};
+  by_default.sa_handler = SIG_DFL;
+  call->error = sys::SetSignalAction(SIGPIPE, &by_default, nullptr);
   if (call->error == 0) call->error = sys::CloseAllFrom(3);
   if (call->error == 0) {
     char* environment[] = {nullptr};

@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/magic.h>
 
 namespace nsenter {
 namespace {
@@ -20,7 +21,8 @@ using NameList = FixedText<kErrorTextSize>;
 /// A namespace that is open and waits to be joined.
 struct OpenNamespace {
   NamespacePath what;
-  UniqueFd fd;  // closed once it is joined
+  bool own = false;  // a user namespace that we are in already
+  UniqueFd fd;       // closed once it is joined
 };
 
 Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
@@ -37,28 +39,38 @@ Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
 
 /// Says what setns(2) calls no more than an invalid argument.
 Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
+  const auto explained = [&](const auto&... pieces) {
+    return Error::Of("failed to join ", what.type.name, " namespace ", what.path, ": ", pieces...);
+  };
   if (code == -EINVAL) {
-    const int type = sys::NamespaceType(fd);
-    if (type < 0) {
-      return Error::Of("failed to join ", what.type.name, " namespace ", what.path,
-                       ": it is no namespace");
+    long file_system = 0;
+    if (sys::FileSystemType(fd, &file_system) == 0 && file_system != NSFS_MAGIC) {
+      return explained("it is no namespace");
     }
+    const int type = sys::NamespaceType(fd);
     for (const NamespaceType& other : kNamespaceTypes) {
       if (other.clone_flag == type && type != what.type.clone_flag) {
-        return Error::Of("failed to join ", what.type.name, " namespace ", what.path, ": it is a ",
-                         other.name, " namespace");
+        return explained("it is a ", other.name, " namespace");
       }
     }
   }
   return Error::WithCode(code, "failed to join ", what.type.name, " namespace ", what.path);
 }
 
-/// Whether `other` is the user namespace that we are in.
-Result<bool> IsOwnUserNamespace(const sys::FileId& other) {
+/// Whether `id` is the user namespace that we are in. To be asked before anything is joined:
+/// afterwards /proc may be somebody else's, and answer what that one likes.
+Result<bool> IsOwnUserNamespace(const sys::FileId& id) {
   sys::FileId own = {};
   const int result = sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own);
   if (result < 0) return Error::WithCode(result, "failed to look at /proc/self/ns/user");
-  return own.device == other.device && own.inode == other.inode;
+  return own.device == id.device && own.inode == id.inode;
+}
+
+Result<bool> IsOwnUserNamespace(int fd) {
+  sys::FileId id = {};
+  const int result = sys::IdentifyOpen(fd, &id);
+  if (result < 0) return Error::WithCode(result, "failed to look at the user namespace to join");
+  return IsOwnUserNamespace(id);
 }
 
 /// The namespaces of one bootstrap message, joined in passes.
@@ -68,6 +80,9 @@ class Passes {
     for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
       namespaces_[count_].what = bootstrap.joins[i];
       ASSIGN_OR_RETURN(namespaces_[count_].fd, OpenNamespaceFile(bootstrap.joins[i]));
+      if (bootstrap.joins[i].type.clone_flag == CLONE_NEWUSER) {
+        ASSIGN_OR_RETURN(namespaces_[count_].own, IsOwnUserNamespace(namespaces_[count_].fd.get()));
+      }
       ++count_;
     }
     return {};
@@ -91,17 +106,12 @@ class Passes {
     for (std::size_t i = 0; i < count_; ++i) {
       OpenNamespace& candidate = namespaces_[i];
       if (candidate.what.type.clone_flag != CLONE_NEWUSER) continue;
-      sys::FileId id = {};
-      int result = sys::IdentifyOpen(candidate.fd.get(), &id);
-      if (result < 0) {
-        return Error::WithCode(result, "failed to look at user namespace ", candidate.what.path);
-      }
-      ASSIGN_OR_RETURN(const bool own, IsOwnUserNamespace(id));
-      if (!own) {
-        result = sys::Setns(candidate.fd.get(), CLONE_NEWUSER);
+      if (!candidate.own) {
+        const int result = sys::Setns(candidate.fd.get(), CLONE_NEWUSER);
         if (result < 0) return ExplainJoinFailure(result, candidate.what, candidate.fd.get());
       }
-      log.Debug(own ? "already in user namespace " : "joined user namespace ", candidate.what.path);
+      log.Debug(candidate.own ? "already in user namespace " : "joined user namespace ",
+                candidate.what.path);
       candidate.fd.Reset();
       RETURN_IF_ERROR(BecomeUidZero());
     }
@@ -196,8 +206,7 @@ bool JoinProcess(pid_t pid, int flags) {
   return pidfd.valid() && sys::Setns(pidfd.get(), flags) == 0;
 }
 
-Status CreateNamespaces(int flags) {
-  if (flags == 0) return {};
+int Unshare(int flags) {
   // Kernels before 4.3 say EINVAL when somebody happens to read our /proc files meanwhile, which
   // shares our memory with them for a moment.
   constexpr int kAttempts = 5;
@@ -205,6 +214,12 @@ Status CreateNamespaces(int flags) {
   for (int attempt = 0; attempt < kAttempts && result == -EINVAL; ++attempt) {
     result = sys::Unshare(flags);
   }
+  return result;
+}
+
+Status CreateNamespaces(int flags) {
+  if (flags == 0) return {};
+  const int result = Unshare(flags);
   if (result == 0) return {};
   NameList names;
   for (const NamespaceType& type : kNamespaceTypes) {

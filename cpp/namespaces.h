@@ -26,7 +26,10 @@ Status JoinNamespaces(const Bootstrap& bootstrap, const Log& log);
 /// nothing has changed. Only for a pid that was looked up in a /proc of our own pid namespace.
 bool JoinProcess(pid_t pid, int flags);
 
-/// unshare(2). The error names `flags`'s namespaces.
+/// unshare(2), made a few times on EINVAL: 0, or an errno, negated.
+int Unshare(int flags);
+
+/// The same, with an error that names the namespaces.
 Status CreateNamespaces(int flags);
 
 /// Real, effective, saved and file system uid 0 of the user namespace we are in.

@@ -45,11 +45,11 @@ constexpr char kReported = 'r';  // launched process: the parent knows of you
 Result<Next> GoOnAsInitProcess(Gate& gate, Log& log) {
   log.SetProcess(ProcessTag::kInit);
   gate.KeepWaitingEnd();
-  RETURN_IF_ERROR(StartSession());
-  RETURN_IF_ERROR(TakeInitName());
   ASSIGN_OR_RETURN(const char word, gate.Wait());
   // The launched process has ended before its time. If it failed, it has said so itself.
   if (word != kReported) return Error::AlreadyReported();
+  RETURN_IF_ERROR(StartSession());
+  RETURN_IF_ERROR(TakeInitName());
   log.Debug("<= nsexec container setup");
   return Next::kGoOn;
 }

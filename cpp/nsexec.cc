@@ -27,15 +27,16 @@ Status OpenLog(const Environment& environment, Log& log) {
 }
 
 Status SetLogLevel(const Environment& environment, Log& log) {
-  if (environment.log_level == nullptr) return {};
+  if (environment.log_level == nullptr || environment.init_pid != nullptr) return {};
   ASSIGN_OR_RETURN(const int level, ParseNumber("_LIBCONTAINER_LOGLEVEL", environment.log_level));
   log.SetLevel(level);
   return {};
 }
 
 Result<Next> ServeParent(const Environment& environment, Log& log) {
-  // First, so that whatever is refused can be said there.
+  // First, so that whatever is refused is said there; what is wrong with it has its turn below.
   const Status log_opened = OpenLog(environment, log);
+  const Status level_set = SetLogLevel(environment, log);
   RETURN_IF_ERROR(RefuseUnfitProcess());
   RETURN_IF_ERROR(log_opened);
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
@@ -45,18 +46,18 @@ Result<Next> ServeParent(const Environment& environment, Log& log) {
     case Protocol::kClassic:
       return ServeClassic(environment, log);
     case Protocol::kNetlink:
-      RETURN_IF_ERROR(SetLogLevel(environment, log));
+      RETURN_IF_ERROR(level_set);  // after older releases are refused, which send a word
       return ServeNetlink(environment, log);
   }
   __builtin_unreachable();
 }
 
 Result<Next> Run(const Environment& environment, Log& log) {
+  IgnoredSigpipe sigpipe;
+  RETURN_IF_ERROR(sigpipe.Start());
   if (IsPrivilegedProgram()) {
     return Error::Of("refused: the program runs with privileges that its caller does not have");
   }
-  IgnoredSigpipe sigpipe;
-  RETURN_IF_ERROR(sigpipe.Start());
   ASSIGN_OR_RETURN(const Next next, ServeParent(environment, log));
   if (next == Next::kGoOn) RETURN_IF_ERROR(sigpipe.End());
   return next;

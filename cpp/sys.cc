@@ -56,10 +56,29 @@ int Uninterrupted(Call call) {
   return result == -1 ? -errno : static_cast<int>(result);
 }
 
+/// Moves a descriptor off standard input, output and error. Takes and gives -errno too.
+int AboveStdio(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int moved = Uninterrupted([=] { return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); });
+  close(fd);
+  return moved;
+}
+
+int PairAboveStdio(int result, int fds[2]) {
+  if (result < 0) return result;
+  for (int i = 0; i < 2; ++i) {
+    fds[i] = AboveStdio(fds[i]);
+    if (fds[i] >= 0) continue;
+    close(fds[1 - i]);
+    return fds[i];
+  }
+  return 0;
+}
+
 }  // namespace
 
 int Open(int directory, const char* path, int flags) {
-  return Uninterrupted([=] { return openat(directory, path, flags); });
+  return AboveStdio(Uninterrupted([=] { return openat(directory, path, flags | O_CLOEXEC); }));
 }
 
 // Not made again: Linux has closed the descriptor even when it says EINTR (close(2)), and the
@@ -88,26 +107,19 @@ int StatusFlags(int fd) {
   return Uninterrupted([=] { return fcntl(fd, F_GETFL); });
 }
 
-int DuplicateAbove(int fd, int minimum) {
-  return Uninterrupted([=] { return fcntl(fd, F_DUPFD_CLOEXEC, minimum); });
-}
-
-int Duplicate3(int from, int to, int flags) {
-  return Uninterrupted([=] { return dup3(from, to, flags); });
-}
-
-int ClearCloseOnExec(int fd) {
-  return Uninterrupted([=] { return fcntl(fd, F_SETFD, 0); });
+int DuplicateTo(int from, int to) {
+  return Uninterrupted([=] { return dup2(from, to); });
 }
 
 int CloseAllFrom(unsigned first) {
-  const int result = Uninterrupted([=] { return syscall(SYS_close_range, first, ~0U, 0U); });
-  if (result != -ENOSYS) return result;
-  // Kernels before 5.9, one by one.
+  if (Uninterrupted([=] { return syscall(SYS_close_range, first, ~0U, 0U); }) == 0) return 0;
+  // Kernels before 5.9, and filters: one by one, up to the most that Linux allows by default.
+  constexpr rlim_t kMost = 1U << 20U;
   rlimit limit = {};
-  const int asked = Uninterrupted([&] { return getrlimit(RLIMIT_NOFILE, &limit); });
-  if (asked < 0) return asked;
-  for (unsigned fd = first; fd < limit.rlim_cur; ++fd) close(static_cast<int>(fd));
+  const int result = Uninterrupted([&] { return getrlimit(RLIMIT_NOFILE, &limit); });
+  if (result < 0) return result;
+  const rlim_t end = limit.rlim_max < kMost ? limit.rlim_max : kMost;
+  for (rlim_t fd = first; fd < end; ++fd) close(static_cast<int>(fd));
   return 0;
 }
 
@@ -137,11 +149,13 @@ int ReadLink(const char* path, char* buffer, std::size_t size) {
 }
 
 int Pipe(int ret_fds[2]) {
-  return Uninterrupted([=] { return pipe2(ret_fds, O_CLOEXEC); });
+  return PairAboveStdio(Uninterrupted([=] { return pipe2(ret_fds, O_CLOEXEC); }), ret_fds);
 }
 
 int SocketPair(int ret_fds[2]) {
-  return Uninterrupted([=] { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds); });
+  return PairAboveStdio(
+      Uninterrupted([=] { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds); }),
+      ret_fds);
 }
 
 int IsTerminal(int fd) {
@@ -175,7 +189,7 @@ int NamespaceType(int fd) {
 }
 
 int OpenPidfd(pid_t pid) {
-  return Uninterrupted([=] { return syscall(SYS_pidfd_open, pid, 0U); });
+  return AboveStdio(Uninterrupted([=] { return syscall(SYS_pidfd_open, pid, 0U); }));
 }
 
 int Clone(unsigned long flags, int* child_tid) {
@@ -191,8 +205,11 @@ int Clone(unsigned long flags, int* child_tid) {
 }
 
 int RunInVfork(void (*function)(void*), void* argument) {
-  const pid_t pid =
-      vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): fork would copy our page tables only for exec to drop them
+  pid_t pid = 0;
+  do {
+    // fork would copy our page tables only for exec to drop the copy.
+    pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
+  } while (pid == -1 && errno == EINTR);
   if (pid == 0) {
     function(argument);
     _exit(1);
@@ -211,11 +228,10 @@ int Wait(pid_t pid, int* ret_status) {
 
 void Exit(int status) { _exit(status); }
 
-pid_t ProcessId() { return getpid(); }
+// Not libc's getpid() and gettid(): glibc before 2.25 answers the first from a cache that a raw
+// clone leaves wrong, and musl has the second only since 1.2.
+pid_t ProcessId() { return static_cast<pid_t>(syscall(SYS_getpid)); }
 pid_t ParentProcessId() { return getppid(); }
-
-// Not libc's gettid(): musl has it only since 1.2, and a cached one would answer the wrong
-// question.
 pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 int ThreadIdAddress(int** ret_address) {

@@ -3,6 +3,10 @@
 // Every system call the core makes, once each, and nothing else. Each returns what the kernel does:
 // a number that is not negative, or an errno, negated. All but Close are made again on EINTR.
 //
+// Every descriptor made here is close-on-exec and above 2, even if 0, 1 or 2 were free: what is
+// written to standard error must never arrive in a pipe of ours, and the init process's console
+// goes there.
+//
 // This is the link-time seam: a test that brings its own definitions has a scripted kernel.
 
 #pragma once
@@ -33,10 +37,8 @@ int Peek(int fd, void* buffer, std::size_t size);
 /// The events that have occurred, 0 after `timeout_ms` milliseconds.
 int Poll(int fd, short events, int timeout_ms);
 int StatusFlags(int fd);
-/// Gives `fd` a number of at least `minimum`, close-on-exec.
-int DuplicateAbove(int fd, int minimum);
-int Duplicate3(int from, int to, int flags);
-int ClearCloseOnExec(int fd);
+/// dup2(2): `to` is not close-on-exec.
+int DuplicateTo(int from, int to);
 int CloseAllFrom(unsigned first);
 int Identify(int directory, const char* path, int flags, FileId* ret_id);
 int IdentifyOpen(int fd, FileId* ret_id);

@@ -135,7 +135,7 @@ func writeOverlay(dir string) (string, error) {
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }
 
-// build builds the variant next to the source and copies it to where every user can run it.
+// build builds the variant next to the source.
 func (v *variant) build(src, overlay string) error {
 	tags := buildTags
 	args := []string{"build", "-trimpath"}
@@ -151,7 +151,12 @@ func (v *variant) build(src, overlay string) error {
 	if _, err := command(src, []string{"CGO_ENABLED=1"}, "go", args...); err != nil {
 		return err
 	}
-	// runc shows up as "runc" in logs and in /proc, so each has a folder of its own.
+	return v.install(built)
+}
+
+// install copies a program to where every user can run it. It shows up as "runc" in logs and in /proc,
+// so each has a folder of its own.
+func (v *variant) install(built string) error {
 	v.path = filepath.Join(scratch, v.name, "runc")
 	if err := os.MkdirAll(filepath.Dir(v.path), 0o755); err != nil {
 		return err

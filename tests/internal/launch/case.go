@@ -68,20 +68,21 @@ func (c *Case) has(word string) bool {
 
 // Outcome is what a launch came to. Texts name no pid: it is replaced by PID, A or B.
 type Outcome struct {
-	Hang      string   // what was not over at the deadline
-	Status    string   // of the launched process: a number, or "signal N"
-	Fatal     []string // texts of the fatal lines
-	Log       []string // "LEVEL TEXT" of the other lines
-	BadLog    []string // what is wrong with the form of lines on LOGPIPE
-	Stderr    string
-	Stdout    string
-	Initpipe  string   // every byte that was written to it
-	Stage1    string   // what pid A was: "parent", "child that ends", or else
-	Left      []string // processes and open fds that were left when it was over
-	Untouched bool     // nsexec returned in the launched process itself
-	Init      *State   // of the init process
-	EarlyInit bool     // the init process returned before the reply was on INITPIPE
-	Spied     string   // what the mapping tool /mnt/tools/spy saw
+	Hang       string   // what was not over at the deadline
+	Status     string   // of the launched process: a number, or "signal N"
+	InitStatus string   // the same of the init process
+	Fatal      []string // texts of the fatal lines
+	Log        []string // "LEVEL TEXT" of the other lines
+	BadLog     []string // what is wrong with the form of lines on LOGPIPE
+	Stderr     string
+	Stdout     string
+	Initpipe   string   // every byte that was written to it
+	Stage1     string   // what pid A was: "parent", "child that ends", or else
+	Left       []string // processes and open fds that were left when it was over
+	Untouched  bool     // nsexec returned in the launched process itself
+	Init       *State   // of the init process
+	EarlyInit  bool     // the init process returned before the reply was on INITPIPE
+	Spied      string   // what the mapping tool /mnt/tools/spy saw
 }
 
 // State is the init process while it waits for the parent's document.

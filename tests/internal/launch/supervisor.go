@@ -253,6 +253,9 @@ func prepareMounts(c Case) error {
 	if err == nil {
 		err = os.Mkdir("/mnt/tools", 0o755)
 	}
+	if err == nil {
+		err = os.Symlink("/mnt/ns/net", "/mnt/net:1")
+	}
 	write("/mnt/tools/fail3", 0o755, "#!/bin/sh\nexit 3\n")
 	write("/mnt/tools/killed", 0o755, "#!/bin/sh\nkill -9 $$\n")
 	write("/mnt/tools/spy", 0o755, "")
@@ -335,6 +338,18 @@ func (r *run) prepareFDs() error {
 	r.files[0] = uintptr(dupAbove(null, 20))
 	r.fdNames["/dev/null"] = "null"
 
+	if r.c.has("stdin-closed") {
+		r.files[0] = ^uintptr(0)
+	}
+	if r.c.has("read-only-5") {
+		fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		r.files = append(r.files, uintptr(dupAbove(fd, 20)))
+		syscall.Close(fd)
+	}
+
 	if err := r.prepareInitpipe(); err != nil {
 		return err
 	}
@@ -357,7 +372,7 @@ func (r *run) prepareFDs() error {
 		}
 	}
 
-	if r.c.has("console-pty") || r.c.has("console-stdio") {
+	if r.c.has("console-pty") || r.c.has("console-stdio") || r.c.has("console-taken") {
 		return r.prepareConsole()
 	}
 	if fd, err = r.pair(1, "pipe", outPipe); err != nil {
@@ -444,6 +459,11 @@ func (r *run) prepareConsole() error {
 		return err
 	}
 	r.stdout = &source{fd: master}
+	if r.c.has("console-taken") {
+		if err := r.takeConsole(slave); err != nil {
+			return err
+		}
+	}
 	if r.c.has("console-stdio") {
 		fd, err := syscall.Open(slave, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC, 0)
 		if err != nil {
@@ -463,6 +483,21 @@ func (r *run) prepareConsole() error {
 	r.files[1] = r.files[2]
 	r.stderr = &source{fd: fd}
 	return nil
+}
+
+// takeConsole starts a session whose controlling terminal the console is.
+func (r *run) takeConsole(slave string) error {
+	fd, err := syscall.Open(slave, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "infinity"}, &syscall.ProcAttr{
+		Files: []uintptr{uintptr(fd)},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0},
+	})
+	r.bystand = append(r.bystand, pid)
+	return err
 }
 
 func (r *run) start() error {
@@ -559,7 +594,11 @@ func (r *run) drive() {
 	}
 	if b != 0 {
 		r.sendDocument()
-		r.wait("end of the init process", func() bool { return ended(b) })
+		if r.wait("end of the init process", func() bool { return ended(b) }) {
+			var status syscall.WaitStatus
+			syscall.Wait4(b, &status, 0, nil)
+			r.o.InitStatus = statusText(status)
+		}
 	}
 	r.conclude(a, b)
 }
@@ -574,10 +613,14 @@ func (r *run) waitLaunched() {
 		return
 	}
 	r.reaped = true
-	r.o.Status = strconv.Itoa(r.status.ExitStatus())
-	if r.status.Signaled() {
-		r.o.Status = fmt.Sprintf("signal %d", int(r.status.Signal()))
+	r.o.Status = statusText(r.status)
+}
+
+func statusText(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return fmt.Sprintf("signal %d", int(status.Signal()))
 	}
+	return strconv.Itoa(status.ExitStatus())
 }
 
 // waitStage1 waits for pid A as runc does, and says what it was.
@@ -688,6 +731,8 @@ func (r *run) readLog() {
 	}
 }
 
+var anyPipe = regexp.MustCompile(`pipe:\[[0-9]+\]`)
+
 // spyMain is a mapping tool that writes down what it was given, and fails. The pid of the process to
 // be mapped is checked here, and only a wrong one is shown.
 func spyMain() {
@@ -700,8 +745,8 @@ func spyMain() {
 			args[1] = "PID"
 		}
 	}
-	names := map[string]string{}
-	text := fmt.Sprintf("%s; environment %q; fds %s\n", strings.Join(args, " "), os.Environ(), describeFDs(os.Getpid(), names))
+	fds := anyPipe.ReplaceAllString(describeFDs(os.Getpid(), map[string]string{"/dev/null": "null"}), "pipe")
+	text := fmt.Sprintf("%s; environment %q; fds %s\n", strings.Join(args, " "), os.Environ(), fds)
 	os.WriteFile("/mnt/spied", []byte(text), 0)
 	os.Exit(3)
 }

@@ -129,17 +129,17 @@ func (v *Vector) Wanted() Fields {
 	switch kind {
 	case "error", "silent":
 		w["status"] = v.Get("status", "1")
-		if s := v.Get("stderr", ""); s != "" {
-			w["stderr"] = s + `\n`
-		} else if kind == "error" {
+		if v.Get("stderr", "") == "" && kind == "error" || v.Get("fatal", "") != "" {
 			w["fatal"] = v.ErrorText()
 		}
+		v.wantStderr(w)
 		return w
 	case "untouched":
 		w["untouched"] = "yes"
 		w["probe"] = v.Get("probe", escape("nsexec returned\n"+string(v.Message)))
 		return w
 	}
+	v.wantStderr(w)
 	w["init"] = "a child of the parent, leader of its session"
 	w["initpipe"] = `{"stage1_pid":A,"stage2_pid":B}\n`
 	comm := "runc:[2:INIT]"
@@ -150,9 +150,11 @@ func (v *Vector) Wanted() Fields {
 		w["stage1"] = "parent, or child that ends"
 	}
 	w["probe"] = v.Get("probe", escape("nsexec returned\n"+launch.Document))
+	w["init-status"] = v.Get("init-status", "0")
 	if v.noState() {
 		return w
 	}
+	w["terminal"] = v.Get("terminal", "no")
 	for _, name := range launch.NamespaceTypes {
 		w["ns."+name] = "own"
 	}
@@ -183,6 +185,17 @@ func (v *Vector) Wanted() Fields {
 	return w
 }
 
+// wantStderr leaves the field out where other programs than nsexec write to standard error.
+func (v *Vector) wantStderr(w Fields) {
+	switch s := v.Get("stderr", ""); s {
+	case "":
+	case "any":
+		delete(w, "stderr")
+	default:
+		w["stderr"] = s + `\n`
+	}
+}
+
 // noState: over a pipe the Go side finds no document, so the init process is gone at once.
 func (v *Vector) noState() bool {
 	for _, word := range v.All("setup") {
@@ -197,7 +210,7 @@ func (v *Vector) noState() bool {
 func (v *Vector) Got(o *launch.Outcome) Fields {
 	g := Fields{
 		"hang": text(o.Hang), "left": list(o.Left), "bad-log": list(o.BadLog), "early": nothing,
-		"fatal": list(o.Fatal), "stderr": text(o.Stderr), "status": o.Status,
+		"fatal": escape(list(o.Fatal)), "stderr": text(o.Stderr), "status": o.Status,
 		"initpipe": text(o.Initpipe), "probe": text(o.Stdout), "untouched": "no", "init": "none",
 		"spied": text(strings.TrimSuffix(o.Spied, "\n")),
 	}
@@ -225,6 +238,7 @@ func (v *Vector) Got(o *launch.Outcome) Fields {
 			g["no-log "+level] = "there"
 		}
 	}
+	g["init-status"] = o.InitStatus
 	g["stage1"] = o.Stage1
 	if o.Stage1 == "parent" || o.Stage1 == "child that ends" {
 		g["stage1"] = "parent, or child that ends"
@@ -248,6 +262,10 @@ func (v *Vector) Got(o *launch.Outcome) Fields {
 	g["uid"], g["gid"], g["groups"], g["comm"], g["oom"] = s.UID, s.GID, s.Groups, s.Comm, s.Oom
 	g["dumpable"] = s.Dumpable
 	g["uid-map"], g["gid-map"], g["setgroups"] = list(s.UIDMap), list(s.GIDMap), s.Setgroups
+	g["terminal"] = "no"
+	if s.Terminal {
+		g["terminal"] = "yes"
+	}
 	g["time"], g["cwd"], g["fds"] = s.Time, s.Cwd, s.FDs
 	return g
 }

@@ -96,6 +96,7 @@ var keys = map[string]bool{
 	"ns": true, "uid": false, "gid": false, "groups": false, "comm": false, "oom": false,
 	"dumpable": false, "uid-map": true, "gid-map": true, "setgroups": false, "time": false,
 	"cwd": false, "fds": false, "probe": false, "spied": false,
+	"terminal": false, "init-status": false,
 }
 
 var byteComment = regexp.MustCompile(`^(.*?)\s+# \S.*$`)
@@ -194,7 +195,8 @@ func (v *Vector) check() error {
 // Expected is the kind of outcome: ok, error, untouched or silent.
 func (v *Vector) Expected() string {
 	kind := "ok"
-	if v.Get("fatal", "") != "" || v.Get("stderr", "") != "" || v.Get("parse-error", "") != "" {
+	stderr := v.Get("stderr", "any")
+	if v.Get("fatal", "") != "" || stderr != "any" || v.Get("parse-error", "") != "" {
 		kind = "error"
 	}
 	return v.Get("outcome", kind)
@@ -214,7 +216,7 @@ func (v *Vector) ErrorText() string {
 	if text := v.Get("parse-error", ""); text != "" && len(v.All("fatal"))+len(v.All("stderr")) == 0 {
 		return "nsexec[PID]: " + text
 	}
-	return v.Get("fatal", v.Get("stderr", ""))
+	return v.Get("fatal", v.Get("stderr", "")) // stderr alone is never "any"
 }
 
 func unescape(text string) string { return strings.ReplaceAll(text, `\n`, "\n") }

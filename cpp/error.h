@@ -12,13 +12,17 @@
 
 namespace nsenter {
 
-/// Room for a whole path (PATH_MAX) would make every frame large; 1,000 bytes show the ends that
-/// matter, and a text that was cut says so.
+/// Room for a whole path (PATH_MAX) is not worth it; 1,000 bytes show the ends that matter, and a
+/// text that was cut says so.
 inline constexpr std::size_t kErrorTextSize = 1000;
 
 /// What failed: "failed to join net namespace /proc/42/ns/net", lower case, without a full stop,
 /// and without strerror, which is added where the error is printed. `code` is an errno, or 0 where
 /// no system call failed.
+///
+/// In a process there is only one error at a time on its way up, so the text has one place, and
+/// making an Error replaces that of an earlier one. Frames of functions that can fail stay small,
+/// and with them what a clone has to copy (docs/decisions/0008-errors-are-values.md).
 class [[nodiscard]] Error {
  public:
   template <typename... Pieces>
@@ -28,10 +32,13 @@ class [[nodiscard]] Error {
 
   /// `code` as the wrappers in sys.h return it, negated or not.
   template <typename... Pieces>
-  static Error WithCode(int code, const Pieces&... pieces) {
+  [[gnu::cold, gnu::noinline]] static Error WithCode(int code, const Pieces&... pieces) {
+    FixedText<kErrorTextSize> text;
+    text.AppendAll(pieces...);
+    std::memcpy(text_, text.view().data(), text.size());
+    text_size_ = text.size();
     Error error;
     error.code_ = code < 0 ? -code : code;
-    error.text_.AppendAll(pieces...);
     return error;
   }
 
@@ -44,7 +51,9 @@ class [[nodiscard]] Error {
 
   [[nodiscard]] int code() const { return code_; }
   [[nodiscard]] bool reported() const { return reported_; }
-  [[nodiscard]] std::string_view text() const { return text_.view(); }
+  [[nodiscard]] std::string_view text() const {
+    return reported_ ? std::string_view() : std::string_view(text_, text_size_);
+  }
 
  private:
   template <typename T>
@@ -52,16 +61,18 @@ class [[nodiscard]] Error {
   friend class Status;
   Error() = default;
 
+  static inline constinit std::size_t text_size_ = 0;
+  static inline constinit char text_[kErrorTextSize] = {};
+
   int code_ = 0;
   bool reported_ = false;
-  FixedText<kErrorTextSize> text_;
 };
 
 /// Success, or an Error.
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  // Not explicit: `return Error::Of(...)` is how a function fails.
+  // NOLINTNEXTLINE(google-explicit-constructor): `return Error::Of(...)` is how a function fails
   Status(Error error) : failed_(true), error_(error) {}
 
   [[nodiscard]] bool ok() const { return !failed_; }

@@ -51,7 +51,9 @@ void Log::Fatal(const Error& error) const {
     return;
   }
   FixedText<kLineSize> line;
-  line.AppendAll(prefix_, text.view(), '\n');
+  line.Append(prefix_);
+  AppendEscaped(line, text.view(), kNothingSpecial, 1);
+  line.Append('\n');
   WriteLine(STDERR_FILENO, line.view(), kFatalPatienceMs);
 }
 

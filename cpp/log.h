@@ -37,10 +37,7 @@ class Log {
   /// Puts the pieces together only if the line will be written.
   template <typename... Pieces>
   void Debug(const Pieces&... pieces) const {
-    if (!SaysDebug()) return;
-    FixedText<kErrorTextSize> text;
-    text.AppendAll(pieces...);
-    WriteJson("debug", text.view(), 0);
+    if (SaysDebug()) DebugAlways(pieces...);
   }
 
   /// The text, and strerror's after a colon where a system call failed. Nothing if another process
@@ -48,6 +45,14 @@ class Log {
   void Fatal(const Error& error) const;
 
  private:
+  // A function of its own, so that its text does not lie in the caller's frame.
+  template <typename... Pieces>
+  [[gnu::noinline]] void DebugAlways(const Pieces&... pieces) const {
+    FixedText<kErrorTextSize> text;
+    text.AppendAll(pieces...);
+    WriteJson("debug", text.view(), 0);
+  }
+
   [[nodiscard]] bool Says(LogLevel level) const { return static_cast<int>(level) <= level_; }
   void WriteJson(std::string_view level, std::string_view text, int patience_ms) const;
 

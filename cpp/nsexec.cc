@@ -35,10 +35,10 @@ Status SetLogLevel(const Environment& environment, Log& log) {
 
 Result<Next> ServeParent(const Environment& environment, Log& log) {
   // First, so that whatever is refused is said there; what is wrong with it has its turn below.
-  const Status log_opened = OpenLog(environment, log);
-  const Status level_set = SetLogLevel(environment, log);
+  const bool log_opened = OpenLog(environment, log).ok();
+  const bool level_set = SetLogLevel(environment, log).ok();
   RETURN_IF_ERROR(RefuseUnfitProcess());
-  RETURN_IF_ERROR(log_opened);
+  if (!log_opened) return OpenLog(environment, log).error();
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
   switch (protocol) {
     case Protocol::kNone:
@@ -46,7 +46,8 @@ Result<Next> ServeParent(const Environment& environment, Log& log) {
     case Protocol::kClassic:
       return ServeClassic(environment, log);
     case Protocol::kNetlink:
-      RETURN_IF_ERROR(level_set);  // after older releases are refused, which send a word
+      // After older releases are refused, which send a word.
+      if (!level_set) return SetLogLevel(environment, log).error();
       return ServeNetlink(environment, log);
   }
   __builtin_unreachable();

@@ -13,6 +13,7 @@ Status WriteAll(int pipe, std::string_view rest) {
   while (!rest.empty()) {
     const int written = sys::Write(pipe, rest.data(), rest.size());
     if (written < 0) return Error::WithCode(written, "failed to write the reply to INITPIPE");
+    if (written == 0) return Error::Of("failed to write the reply to INITPIPE: it takes nothing");
     rest = From(rest, static_cast<std::size_t>(written));
   }
   return {};

@@ -25,17 +25,15 @@ std::string Serve(const std::string& script, const char* console = nullptr, cons
 constexpr const char* kPipeIsOpen = "\nfcntl(3, F_GETFL) = O_WRONLY\n";
 
 constexpr const char* kJoined = R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
     pidfd_open(77) = 8
     setns(8, CLONE_NEWIPC|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWPID|CLONE_NEWUTS)
     close(8)
 )";
 
 constexpr const char* kNoPidfd = R"(
+    pidfd_open(77) = ENOSYS
     readlink("/proc/self") = "42"
     getpid() = 42
-    pidfd_open(77) = ENOSYS
 )";
 
 std::string Clone(const std::string& pid) {
@@ -70,8 +68,8 @@ TEST(ServeClassic, LeavesTheGateClosedIfTheReplyFails) {
 TEST(ServeClassic, GoesOnInTheInitProcess) {
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
     close(6)
-    setsid() = 44
     read(5, 1) = "r"
+    setsid() = 44
     close(5)
   )"),
             "go on");
@@ -80,7 +78,6 @@ TEST(ServeClassic, GoesOnInTheInitProcess) {
 TEST(ServeClassic, EndsTheInitProcessWithTheLaunchedOne) {
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
     close(6)
-    setsid() = 44
     read(5, 1) = ""
     close(5)
   )"),
@@ -150,13 +147,13 @@ TEST(ServeClassic, FindsThatTheProcessHasEnded) {
   }
 }
 
-TEST(ServeClassic, TrustsNoPidfdInTheProcOfSomebodyElse) {
+TEST(ServeClassic, TrustsNoProcOfSomebodyElse) {
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
+    pidfd_open(77) = ENOSYS
     readlink("/proc/self") = "43"
     getpid() = 42
-    openat(AT_FDCWD, "/proc/77/ns", O_PATH|O_DIRECTORY|O_CLOEXEC) = EACCES
   )")),
-            "failed to open /proc/77/ns: Permission denied");
+            "failed to find process 77: /proc does not show our pid namespace");
 }
 
 // The console.
@@ -173,14 +170,14 @@ TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
     openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = ENOENT
   )"),
                   "/dev/pts/9"),
-            "failed to open console /dev/pts/9: No such file or directory");
+            "failed to open console \"/dev/pts/9\": No such file or directory");
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
     openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 7
     ioctl(7, TCGETS) = ENOTTY
     close(7)
   )"),
                   "/dev/pts/9"),
-            "failed to use console /dev/pts/9: Inappropriate ioctl for device");
+            "failed to use console \"/dev/pts/9\": Inappropriate ioctl for device");
 }
 
 TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
@@ -212,48 +209,28 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
                             "close(6)\nclose(20)\nsetsid() = 44\n";
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY)
-    dup3(7, 0, 0)
-    dup3(7, 1, 0)
-    dup3(7, 2, 0)
+    dup2(7, 0)
+    dup2(7, 1)
+    dup2(7, 2)
     write(21, "c")
     read(5, 1) = "r"
-    close(7)
     close(21)
     close(5)
+    close(7)
   )",
                   "/dev/pts/9"),
             "go on");
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "nsenter: failed to make the console the controlling terminal: Operation not permitted\n")
     write(21, "f")
+    close(21)
+    close(5)
     close(7)
-    close(21)
-    close(5)
   )",
                   "/dev/pts/9"),
-            "failed to make the console the controlling terminal: Operation not permitted");
-}
-
-TEST(ServeClassic, LeavesAConsoleOpenThatIsStandardInput) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
-    openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 0
-    ioctl(0, TCGETS)
-  )") + kJoined + kTwoGates +
-                      Clone("0") + R"(
-    close(6)
-    close(20)
-    setsid() = 44
-    ioctl(0, TIOCSCTTY)
-    fcntl(0, F_SETFD, 0)
-    dup3(0, 1, 0)
-    dup3(0, 2, 0)
-    write(21, "c")
-    read(5, 1) = "r"
-    close(21)
-    close(5)
-  )",
-                  "/dev/pts/9"),
-            "go on");
+            "reported");
 }
 
 // The environment.

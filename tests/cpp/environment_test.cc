@@ -23,7 +23,6 @@ TEST(Environment, AsksForSomethingWithAnInitPidOrAnInitPipe) {
   EXPECT_TRUE(Asks("1", nullptr));
   EXPECT_TRUE(Asks("", nullptr)) << "that is an error to report";
   EXPECT_TRUE(Asks(nullptr, "3"));
-  EXPECT_FALSE(Asks(nullptr, ""));
 }
 
 TEST(Environment, IsReadAndLeftAsItIs) {
@@ -40,9 +39,25 @@ TEST(Environment, IsReadAndLeftAsItIs) {
     EXPECT_STREQ(environment.log_pipe, "4");
     EXPECT_STREQ(environment.log_level, "5");
     EXPECT_STREQ(getenv("_LIBCONTAINER_INITPID"), "1");
+  }));
+}
+
+TEST(Environment, TakesEmptyForUnsetButForInitPidAndConsole) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
     clearenv();
-    EXPECT_EQ(Environment::Read().init_pid, nullptr);
-    EXPECT_EQ(Environment::Read().log_level, nullptr);
+    const Environment unset = Environment::Read();
+    EXPECT_EQ(unset.init_pid, nullptr);
+    EXPECT_EQ(unset.console_path, nullptr);
+    EXPECT_EQ(unset.log_level, nullptr);
+    for (const char* const name : {"INITPID", "INITPIPE", "CONSOLE_PATH", "LOGPIPE", "LOGLEVEL"}) {
+      setenv((std::string("_LIBCONTAINER_") + name).c_str(), "", 1);
+    }
+    const Environment empty = Environment::Read();
+    EXPECT_STREQ(empty.init_pid, "");
+    EXPECT_EQ(empty.init_pipe, nullptr);
+    EXPECT_STREQ(empty.console_path, "");
+    EXPECT_EQ(empty.log_pipe, nullptr);
+    EXPECT_EQ(empty.log_level, nullptr);
   }));
 }
 

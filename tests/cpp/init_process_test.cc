@@ -60,8 +60,8 @@ void ExpectConsoleTaken(int number) {
   test::ExpectSilentSuccess(outcome);
 }
 
-TEST(TakeConsole, PutsItOnStdioFromAnyNumber) {
-  for (const int number : {0, 1, 2, 3, 10}) ExpectConsoleTaken(number);
+TEST(TakeConsole, PutsItOnStdio) {
+  for (const int number : {3, 10, 50}) ExpectConsoleTaken(number);
 }
 
 TEST(TakeConsole, RefusesWhatIsNoTerminal) {

@@ -37,9 +37,16 @@ TEST(AppendJsonEscaped, KeepsTheReserveAndCutsNoEscape) {
     FixedText<32> line;
     AppendJsonEscaped(line, std::string(64, '\x01'), reserve);
     EXPECT_LE(line.size() + reserve, 32U);
-    EXPECT_EQ(line.size() % 6, 0U) << line.view();
-    EXPECT_GE(line.size(), 18U);
+    EXPECT_EQ(line.size() % 6, 3U) << "escapes, and dots: " << line.view();
+    EXPECT_TRUE(line.view().ends_with("..."));
+    EXPECT_GE(line.size(), 15U);
   }
+}
+
+TEST(AppendEscaped, EscapesControlCharactersOnStandardError) {
+  FixedText<64> line;
+  AppendEscaped(line, "a\n\"b\\\x1b[0m", kNothingSpecial, 0);
+  EXPECT_EQ(line.view(), "a\\n\"b\\\\u001b[0m");
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
   )" + kJoinOne + R"(
     setresuid(0)
     setresgid(0)
+    prctl(PR_SET_DUMPABLE, 0)
     getppid() = 41
     close(3)
   )"),
@@ -69,6 +70,27 @@ TEST(EnterNamespaces, IsNotDumpableWhereItJoins) {
   JoinOne(bootstrap);
   EXPECT_EQ(Enter(bootstrap, "prctl(PR_SET_DUMPABLE, 0) = EINVAL"),
             "failed to become non-dumpable: Invalid argument");
+}
+
+// Entering a user namespace makes the process as dumpable as /proc/sys/fs/suid_dumpable says.
+TEST(EnterNamespaces, IsNotDumpableAfterAUserNamespaceEither) {
+  Bootstrap bootstrap;
+  bootstrap.joins[0] = {{"user", CLONE_NEWUSER}, "/n/user"};
+  bootstrap.join_count = 1;
+  EXPECT_EQ(Enter(bootstrap, R"(
+    prctl(PR_SET_DUMPABLE, 0)
+    openat(AT_FDCWD, "/n/user", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
+    fstat(7) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    setns(7, CLONE_NEWUSER)
+    close(7)
+    setresuid(0)
+    prctl(PR_SET_DUMPABLE, 0)
+    setresgid(0)
+    prctl(PR_SET_DUMPABLE, 0)
+    getppid() = 41
+  )"),
+            "pid 41");
 }
 
 TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
@@ -84,6 +106,7 @@ TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
     write(4, "boottime 7 0\n")
     setresuid(0)
     setresgid(0)
+    prctl(PR_SET_DUMPABLE, 0)
     getppid() = 41
     close(4)
     close(3)
@@ -171,6 +194,14 @@ constexpr const char* kEnd = R"(
     close(3)
 )";
 
+constexpr const char* kEndAfterJoin = R"(
+    setresuid(0)
+    setresgid(0)
+    prctl(PR_SET_DUMPABLE, 0)
+    close(5)
+    close(3)
+)";
+
 TEST(EnterNamespaces, ReportsTheHelper) {
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kStartHelper + R"(
     unshare(CLONE_NEWUSER)
@@ -189,7 +220,7 @@ TEST(EnterNamespaces, OpensNoWindowForRoot) {
     unshare(CLONE_NEWUSER)
     write(5, "w")
     read(5, 1) = "d"
-  )" + kEnd),
+  )" + kEndAfterJoin),
             "pid 43");
 }
 
@@ -204,7 +235,7 @@ TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
     write(5, "w")
     read(5, 1) = "d"
     prctl(PR_SET_DUMPABLE, 0)
-  )" + kEnd),
+  )" + kEndAfterJoin),
             "pid 43");
 }
 

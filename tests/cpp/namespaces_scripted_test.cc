@@ -35,6 +35,12 @@ std::string Opened(std::string_view path, int fd) {
          "\", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = " + std::to_string(fd) + "\n";
 }
 
+// What is found out about the user namespace that is open as fd 5.
+constexpr const char* kForeign = R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+)";
+
 // One namespace after the other.
 
 TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
@@ -59,9 +65,8 @@ TEST(JoinNamespaces, JoinsNothingIfOneCannotBeOpened) {
 }
 
 TEST(JoinNamespaces, TriesWhatIsRefusedAgainFromInsideTheUserNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + Opened("/n/net", 6) + Opened("/n/ipc", 7) + R"(
-    fstat(5) = [4, 100]
-    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/net", 6) +
+                        Opened("/n/ipc", 7) + R"(
     setns(6, CLONE_NEWNET) = EPERM
     setns(7, CLONE_NEWIPC)
     close(7)
@@ -101,7 +106,7 @@ TEST(JoinNamespaces, StopsAtAnyOtherError) {
 TEST(JoinNamespaces, SaysWhatIsNoNamespace) {
   ScriptedKernel kernel(Opened("/n/file", 5) + R"(
     setns(5, CLONE_NEWNET) = EINVAL
-    ioctl(5, NS_GET_NSTYPE) = ENOTTY
+    fstatfs(5) = 16914836
     close(5)
   )");
   EXPECT_EQ(JoinAll({{kNet, "/n/file"}}),
@@ -111,6 +116,7 @@ TEST(JoinNamespaces, SaysWhatIsNoNamespace) {
 TEST(JoinNamespaces, SaysWhatIsAnotherNamespace) {
   ScriptedKernel kernel(Opened("/n/uts", 5) + R"(
     setns(5, CLONE_NEWNET) = EINVAL
+    fstatfs(5) = NSFS_MAGIC
     ioctl(5, NS_GET_NSTYPE) = CLONE_NEWUTS
     close(5)
   )");
@@ -121,6 +127,7 @@ TEST(JoinNamespaces, SaysWhatIsAnotherNamespace) {
 TEST(JoinNamespaces, LeavesTheKernelsWordWhereTheTypeIsRight) {
   ScriptedKernel kernel(Opened("/n/mnt", 5) + R"(
     setns(5, CLONE_NEWNS) = EINVAL
+    fstatfs(5) = NSFS_MAGIC
     ioctl(5, NS_GET_NSTYPE) = CLONE_NEWNS
     close(5)
   )");
@@ -153,9 +160,7 @@ TEST(JoinNamespaces, TakesNoUserNamespaceOfAnotherDeviceForItsOwn) {
 // /proc is that of the container once its mount namespace is joined: it may be missing there, or
 // say what the container wants.
 TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + Opened("/n/mnt", 6) + R"(
-    fstat(5) = [4, 100]
-    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/mnt", 6) + R"(
     setns(6, CLONE_NEWNS)
     close(6)
     setns(5, CLONE_NEWUSER)
@@ -166,9 +171,7 @@ TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
 }
 
 TEST(JoinNamespaces, MustBecomeUidZero) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
-    fstat(5) = [4, 100]
-    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
     setns(5, CLONE_NEWUSER)
     close(5)
     setresuid(0) = EINVAL
@@ -177,9 +180,7 @@ TEST(JoinNamespaces, MustBecomeUidZero) {
 }
 
 TEST(JoinNamespaces, MayNotBeRefusedTheUserNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
-    fstat(5) = [4, 100]
-    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
     setns(5, CLONE_NEWUSER) = EPERM
     close(5)
   )");
@@ -221,9 +222,11 @@ TEST(JoinNamespaces, DoesNotJoinItsOwnUserNamespaceWithTheOthers) {
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
   )" + Opened("/proc/77/ns/user", 5) +
-                        Opened("/proc/77/ns/net", 6) + R"(
+                        R"(
     fstat(5) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+  )" + Opened("/proc/77/ns/net", 6) +
+                        R"(
     setns(6, CLONE_NEWNET)
     close(6)
     close(5)

@@ -53,22 +53,23 @@ TEST(ServeNetlink, LeavesTheGateClosedIfTheReplyFails) {
             "failed to write the reply to INITPIPE: Broken pipe");
 }
 
-TEST(ServeNetlink, HasNothingToAddWhereTheInitProcessFailed) {
+// From the reply on it is the parent's.
+TEST(ServeNetlink, LeavesAnInitProcessThatHasEnded) {
   EXPECT_EQ(Serve(UntilClone("44") + R"(
     close(5)
     write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
     write(6, "r") = EPIPE
     close(6)
   )"),
-            "reported");
+            "leave");
 }
 
 TEST(ServeNetlink, GoesOnInTheInitProcessAfterTheReply) {
   EXPECT_EQ(Serve(UntilClone("0") + R"(
     close(6)
+    read(5, 1) = "r"
     setsid() = 44
     prctl(PR_SET_NAME, "runc:[2:INIT]")
-    read(5, 1) = "r"
     close(5)
   )"),
             "go on");
@@ -77,8 +78,6 @@ TEST(ServeNetlink, GoesOnInTheInitProcessAfterTheReply) {
 TEST(ServeNetlink, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
   EXPECT_EQ(Serve(UntilClone("0") + R"(
     close(6)
-    setsid() = 44
-    prctl(PR_SET_NAME, "runc:[2:INIT]")
     read(5, 1) = ""
     close(5)
   )"),

@@ -66,6 +66,10 @@ TEST(Nsexec, RefusesAnUnfitProcessBeforeABadVariable) {
   ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGPIPE", "x"}}, R"(
     sigaction(SIGPIPE, SIG_IGN)
     unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the process has more than one thread, it cannot change its namespaces\n")
     exit(1)
@@ -90,6 +94,7 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
 TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
   ExpectNsexec({kInitPipe, kLogPipe},
                std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EBADF\n") + kFit + R"(
+    fcntl(4, F_GETFL) = EBADF
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Bad file descriptor\n")
     exit(1)
@@ -126,6 +131,11 @@ TEST(Nsexec, DropsFatalLinesToo) {
     exit(1)
   )",
                1);
+}
+
+TEST(Nsexec, DropsRefusalsToo) {
+  ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGLEVEL", "0"}},
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + "exit(1)", 1);
 }
 
 TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
@@ -176,9 +186,9 @@ TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
   ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
     clone(CLONE_PARENT, NULL) = 0
     close(6)
+    read(5, 1) = "r"
     setsid() = 44
     prctl(PR_SET_NAME, "runc:[2:INIT]")
-    read(5, 1) = "r"
     close(5)
     sigaction(SIGPIPE, SIG_DFL)
   )",
@@ -189,8 +199,6 @@ TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
   ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
     clone(CLONE_PARENT, NULL) = 0
     close(6)
-    setsid() = 44
-    prctl(PR_SET_NAME, "runc:[2:INIT]")
     read(5, 1) = ""
     close(5)
     exit(1)

@@ -40,6 +40,12 @@ TEST(WriteNetlinkReply, SaysThatItFailed) {
   EXPECT_ERROR(WriteNetlinkReply(3, 1, 2), "failed to write the reply to INITPIPE: Broken pipe");
 }
 
+TEST(WriteNetlinkReply, DoesNotTryForEver) {
+  ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 0)");
+  EXPECT_ERROR(WriteNetlinkReply(3, 1, 2),
+               "failed to write the reply to INITPIPE: it takes nothing");
+}
+
 TEST(WriteClassicReply, HasTheSpacesOf2015) {
   ScriptedKernel kernel(R"(write(7, "{ \"pid\" : 42 }\n"))");
   EXPECT_SUCCESS(WriteClassicReply(7, 42));

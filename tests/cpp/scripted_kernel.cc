@@ -67,7 +67,8 @@ constexpr Constant kEvents[] = {
 constexpr Constant kAnswers[] = {{"O_RDONLY", O_RDONLY},
                                  {"O_WRONLY", O_WRONLY},
                                  {"O_RDWR", O_RDWR},
-                                 {"PROC_SUPER_MAGIC", PROC_SUPER_MAGIC}};
+                                 {"PROC_SUPER_MAGIC", PROC_SUPER_MAGIC},
+                                 {"NSFS_MAGIC", NSFS_MAGIC}};
 
 /// `value` as constants joined by "|"; what has no name is added as a number.
 template <std::size_t kCount>
@@ -302,15 +303,7 @@ int Poll(int fd, short events, int timeout_ms) {
 
 int StatusFlags(int fd) { return Call("fcntl(", fd, ", F_GETFL)").result; }
 
-int DuplicateAbove(int fd, int minimum) {
-  return Call("fcntl(", fd, ", F_DUPFD_CLOEXEC, ", minimum, ")").result;
-}
-
-int Duplicate3(int from, int to, int flags) {
-  return Call("dup3(", from, ", ", to, ", ", flags, ")").result;
-}
-
-int ClearCloseOnExec(int fd) { return Call("fcntl(", fd, ", F_SETFD, 0)").result; }
+int DuplicateTo(int from, int to) { return Call("dup2(", from, ", ", to, ")").result; }
 
 int CloseAllFrom(unsigned first) { return Call("close_range(", first, ")").result; }
 

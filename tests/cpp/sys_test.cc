@@ -101,17 +101,30 @@ TEST(Sys, CloseAllFromLeavesTheOthers) {
   }));
 }
 
-TEST(Sys, EveryDescriptorIsCloseOnExec) {
-  int pipe[2];
-  int sockets[2];
-  ASSERT_EQ(sys::Pipe(pipe), 0);
-  ASSERT_EQ(sys::SocketPair(sockets), 0);
-  const int moved = sys::DuplicateAbove(pipe[0], 60);
-  EXPECT_GE(moved, 60);
-  for (const int fd : {pipe[0], pipe[1], sockets[0], sockets[1], moved}) {
-    EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    close(fd);
-  }
+/// Whatever opens descriptors, opened in a process without those of stdio that are in `closed`.
+void ExpectAboveStdio(int closed) {
+  SCOPED_TRACE(closed);
+  test::ExpectExit(test::RunInChild([=] {
+                     for (int fd = 0; fd < 3; ++fd) {
+                       if ((closed >> fd & 1) != 0) close(fd);
+                     }
+                     int fds[6];
+                     fds[0] = sys::Open(AT_FDCWD, "/dev/null", O_RDONLY);
+                     fds[1] = sys::OpenPidfd(getpid());
+                     bool right = sys::Pipe(fds + 2) == 0 && sys::SocketPair(fds + 4) == 0;
+                     for (const int fd : fds) {
+                       right = right && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC;
+                     }
+                     for (int fd = 0; fd < 3; ++fd) {
+                       right = right && (fcntl(fd, F_GETFD) == -1) == ((closed >> fd & 1) != 0);
+                     }
+                     _exit(right ? 0 : 1);
+                   }),
+                   0, "");
+}
+
+TEST(Sys, EveryDescriptorIsAboveStdioAndCloseOnExec) {
+  for (int closed = 0; closed < 8; ++closed) ExpectAboveStdio(closed);
 }
 
 TEST(Sys, IdsAreThoseOfTheKernel) {

@@ -27,7 +27,7 @@ const (
 	currentCounts  = "_build/counts"
 	logFolder      = "_build/logs"
 	// What the whole may take is ten minutes; what hangs must not take more.
-	suiteTimeout = 9 * time.Minute
+	suiteTimeout = 8 * time.Minute
 )
 
 // A row is a line of the summary.
@@ -37,7 +37,7 @@ type row struct {
 	duration time.Duration
 }
 
-// Result counts tests, and keeps what there is to say about those that did not pass.
+// Result counts tests, and keeps what there is to say about them.
 type result struct {
 	passed, failed, skipped int
 	remarks                 []string
@@ -85,7 +85,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 		suiteRows := s.run(s.name)
 		for _, r := range suiteRows {
 			for _, remark := range r.result.remarks {
-				fmt.Println(remark)
+				fmt.Println(strings.TrimRight(remark, "\n"))
 			}
 		}
 		if len(suiteRows) == 1 {
@@ -134,8 +134,8 @@ func summarize(rows []row, requireAll bool) bool {
 			r.name, r.result.passed, r.result.failed, r.result.skipped, r.duration.Seconds())
 		total.add(r.result)
 	}
-	if len(total.remarks) > 0 {
-		fmt.Printf("\nwhat did not pass is said above; complete output: %s\n", logFolder)
+	if total.failed+total.skipped > 0 {
+		fmt.Printf("\nwhat did not pass is said above, at its suite; complete output: %s\n", logFolder)
 	}
 	if requireAll && total.skipped > 0 {
 		fmt.Println("REQUIRE_ALL=1: a skipped test is a failure")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -87,6 +88,8 @@ func countCases(name string, parsed report) result {
 	}
 	return counted
 }
+
+var logLine = regexp.MustCompile(`^ +[^ :]+\.go:[0-9]+: (.*)`)
 
 // An event is a line of `go test -json`, see `go doc test2json`.
 type event struct {
@@ -197,6 +200,9 @@ func (p *goPackage) row(buildOutput string) (row, bool) {
 			if !parents[name] {
 				counted.passed++
 			}
+			if !strings.Contains(name, "/") {
+				counted.remarks = append(counted.remarks, notes(p.name, test.output.String())...)
+			}
 		case test.action == "skip":
 			counted.skipped++
 			counted.remarks = append(counted.remarks,
@@ -222,6 +228,17 @@ func (p *goPackage) row(buildOutput string) (row, bool) {
 	}
 	duration := time.Duration(p.elapsed * float64(time.Second))
 	return row{p.name, counted, duration}, counted.passed+counted.failed+counted.skipped > 0
+}
+
+// Notes are what a test that passed has logged: figures worth knowing.
+func notes(name, output string) []string {
+	var lines []string
+	for _, line := range strings.Split(output, "\n") {
+		if match := logLine.FindStringSubmatch(line); match != nil {
+			lines = append(lines, name+": "+match[1])
+		}
+	}
+	return lines
 }
 
 func anyFailed(tests map[string]*goTestState, prefix string) bool {

@@ -156,7 +156,7 @@ func valgrind(preset string) func(string) []row {
 				report := filepath.Join(logFolder, "valgrind-"+base+".xml")
 				os.Remove(report)
 				_, err := execute(log, ".", "valgrind", "--quiet", "--error-exitcode=99",
-					"--leak-check=full", "--track-fds=no", program, "--gtest_output=xml:"+report)
+					"--leak-check=full", program, "--gtest_output=xml:"+report)
 				total.add(readReports(name+" "+base, err, report))
 			}
 			return []row{{name: name, result: total}}

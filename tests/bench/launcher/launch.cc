@@ -93,8 +93,6 @@ Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_
     Must(wait4(launched, &status, 0, &usage), "wait4");
     if (status != 0) Die("%s: %s ended with status %d", scenario.name, contestant.label, status);
     Add(sample, usage);
-    // Any time later it is the Go program that runs.
-    usleep(10000);
     CheckInitProcess(scenario, contestant.label, parsed.init, targets);
   }
 

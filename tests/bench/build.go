@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Names of the contestants, which are the build tags they are made with.
+const (
+	none      = "none"       // no constructor: what a Go program costs by itself
+	started   = "start"      // a constructor that replies at once: the zero of the time to the reply
+	peer      = "runc"       // runc's own C code
+	peerAgain = "runc-again" // the same program once more: what the measurement makes of no difference
+	ours      = "ours"
+	yardstick = "yardstick"
+)
+
+// Programs are what is built for the benchmark.
+type programs struct {
+	launcher string
+	small    map[string]string // contestant to path
+	large    map[string]string // the same as 15 MB position-independent executables
+	also     string            // name of one more contestant, or empty
+}
+
+// Command runs a command and returns its standard output, with all output in the error.
+func command(dir string, env []string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+func buildAll(also string) (*programs, error) {
+	p := &programs{small: map[string]string{}, large: map[string]string{}}
+	if err := p.buildLauncher(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{none, started, peer, ours, yardstick} {
+		p.small[name] = filepath.Join(buildDir(), name)
+		if err := buildContestant(p.small[name], name, nil); err != nil {
+			return nil, err
+		}
+		p.large[name] = filepath.Join(buildDir(), name+"-large")
+		if err := buildContestant(p.large[name], name+",bench_large", nil, "-buildmode=pie"); err != nil {
+			return nil, err
+		}
+	}
+	p.small[peerAgain], p.large[peerAgain] = p.small[peer], p.large[peer]
+	if also == "" {
+		return p, nil
+	}
+	name, dir, found := strings.Cut(also, "=")
+	if !found || p.small[name] != "" {
+		return nil, fmt.Errorf("not NAME=DIR with a new name: %s", also)
+	}
+	p.also = name
+	p.small[name] = filepath.Join(buildDir(), "also")
+	return p, buildOther(p.small[name], dir)
+}
+
+func (p *programs) buildLauncher() error {
+	sources, err := filepath.Glob(filepath.Join(repoRoot(), "tests", "bench", "launcher", "*.cc"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(buildDir(), 0o755); err != nil {
+		return err
+	}
+	p.launcher = filepath.Join(buildDir(), "launcher")
+	compiler := os.Getenv("CXX")
+	if compiler == "" {
+		compiler = "g++"
+	}
+	args := []string{"-std=c++20", "-O2", "-Wall", "-Wextra", "-static", "-o", p.launcher}
+	_, err = command(".", nil, compiler, append(args, sources...)...)
+	return err
+}
+
+// BuildContestant builds the one Go file with the import that the build tag chooses.
+func buildContestant(path, tags string, env []string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-tags", "bench_" + tags, "-o", path}, flags...)
+	_, err := command(filepath.Join(repoRoot(), "tests", "bench"), append(env, "CGO_ENABLED=1", "GOWORK=off"),
+		"go", append(args, "./contestant")...)
+	return err
+}
+
+// BuildOther builds our contestant from the sources in another folder.
+func buildOther(path, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	here := filepath.Join(repoRoot(), "tests", "bench")
+	for _, file := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(here, file))
+		if err != nil {
+			return err
+		}
+		text = bytes.ReplaceAll(text, []byte("=> ../.."), []byte("=> "+dir))
+		if err := os.WriteFile(filepath.Join(buildDir(), file), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return buildContestant(path, ours, nil, "-modfile", filepath.Join(buildDir(), "go.mod"))
+}
+
+// BuildCost is what a contestant adds to a program that has none.
+type buildCost struct {
+	name    string
+	size    int64         // of the stripped program
+	compile time.Duration // of its C or C++ code, and linking
+}
+
+// MeasureBuilds builds each contestant with a definition that no build had before, so that the go
+// command's cache has nothing of the C code.
+func measureBuilds() ([]buildCost, error) {
+	var costs []buildCost
+	for _, name := range []string{none, peer, ours} {
+		fresh := fmt.Sprintf("-O2 -g -DBENCH_BUILT_AT=%d", time.Now().UnixNano())
+		path := filepath.Join(buildDir(), name+"-stripped")
+		start := time.Now()
+		err := buildContestant(path, name, []string{"CGO_CFLAGS=" + fresh, "CGO_CXXFLAGS=" + fresh}, "-ldflags=-s -w")
+		if err != nil {
+			return nil, err
+		}
+		took := time.Since(start)
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		costs = append(costs, buildCost{name, info.Size(), took})
+	}
+	return costs, nil
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command bench measures what nsexec adds to the start of a Go program, next to runc's own C code and to
+// a yardstick that does the same kernel work in as few system calls as can be.
+//
+//	go run . [-out DIR] [-rounds N] [-scenarios LIST] [-commands=false] [-also NAME=DIR]
+//
+// It writes a table and plots to DIR, and every single sample to _build/bench. It needs root, a C++
+// compiler, strace and, for whole commands, busybox; crun and nsenter take part if they are there.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Options are what the command line says.
+type options struct {
+	out       string
+	rounds    int
+	seed      int
+	scenarios string
+	commands  bool
+	also      string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.out, "out", "", "write results.md and plots to `DIR`, not only to standard output")
+	flag.IntVar(&o.rounds, "rounds", 500, "launches of each program in each scenario, without the warm-up")
+	flag.IntVar(&o.seed, "seed", 1, "where the order of launches and the resampling start from")
+	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated `LIST`; empty is all")
+	flag.BoolVar(&o.commands, "commands", true, "measure whole commands too")
+	flag.StringVar(&o.also, "also", "", "`NAME=DIR`: another copy of this project's sources, as one more contestant")
+	flag.Parse()
+	if flag.NArg() != 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := run(o); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	if os.Geteuid() != 0 {
+		return errors.New("namespaces are created and joined: this needs root")
+	}
+	start := time.Now()
+	r := &report{machine: thisMachine(), command: commandLine(), rounds: o.rounds}
+
+	progress("building")
+	built, err := buildAll(o.also)
+	if err != nil {
+		return err
+	}
+	if r.costs, err = measureBuilds(); err != nil {
+		return err
+	}
+
+	scenarios, err := built.scenarios(o.scenarios)
+	if err != nil {
+		return err
+	}
+	for _, s := range scenarios {
+		progress("scenario " + s.name)
+		result, err := built.measure(s, o.rounds, o.seed)
+		if err != nil {
+			return err
+		}
+		r.scenarios = append(r.scenarios, result)
+	}
+	if o.commands {
+		if r.whole, err = measureCommands(o.seed); err != nil {
+			return err
+		}
+	}
+	r.took = time.Since(start)
+
+	text := r.markdown()
+	fmt.Print(text)
+	if o.out != "" {
+		if err := r.write(o.out, text); err != nil {
+			return err
+		}
+	}
+	return r.void()
+}
+
+func progress(what string) { fmt.Fprintln(os.Stderr, "bench:", what) }
+
+// CommandLine is how this run is made again.
+func commandLine() string {
+	if len(os.Args) == 1 {
+		return "make bench"
+	}
+	return "cd tests/bench && go run . " + strings.Join(os.Args[1:], " ")
+}
+
+// RepoRoot is the root of the module that this one is nested in.
+func repoRoot() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// BuildDir is where what is built and measured goes.
+func buildDir() string { return filepath.Join(repoRoot(), "_build", "bench") }

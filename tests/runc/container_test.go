@@ -274,13 +274,14 @@ func adopt(pid int) {
 	}()
 }
 
-// waitForProgram waits until the process runs its program: runc is done with it a moment before.
+// waitForProgram waits until the process runs its program: runc is done with it a moment before, and
+// then stayScript's shell is still to be replaced.
 func (c *container) waitForProgram(pid int) {
 	c.t.Helper()
-	waitUntil(c.t, fmt.Sprintf("process %d runs busybox", pid), func() bool {
-		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		return strings.HasSuffix(link, "/bin/busybox") && !strings.HasPrefix(string(comm), "runc")
+	waitUntil(c.t, fmt.Sprintf("process %d runs its program", pid), func() bool {
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		arguments, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return strings.HasSuffix(program, "/bin/busybox") && !strings.Contains(string(arguments), stayScript)
 	})
 }
 
@@ -320,7 +321,8 @@ func (c *container) onTerminal(args ...string) result {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
 		c.t.Fatalf("runc %s: %v, %v; shown: %q", strings.Join(args, " "), err, ctx.Err(), shown.String())
 	}
-	return result{cmd.ProcessState.ExitCode(), strings.ReplaceAll(shown.String(), "\r\n", "\n"), ""}
+	// Each terminal on the way may add a carriage return, depending on when runc makes ours raw.
+	return result{cmd.ProcessState.ExitCode(), strings.ReplaceAll(shown.String(), "\r", ""), ""}
 }
 
 // waitUntil waits for a condition with no event to wait for.

@@ -119,8 +119,8 @@ func TestChangedImportAndVendored(t *testing.T) {
 }
 
 // embedder writes a module that imports runc's nsenter in a package below its main one, and the
-// imports in its main package.
-func embedder(t *testing.T, imports ...string) string {
+// imports in its main package. It lies where the last run had it.
+func embedder(t *testing.T, name string, imports ...string) string {
 	t.Helper()
 	version, err := command(".", nil, "go", "list", "-m", "-f", "{{.Version}}", "github.com/opencontainers/runc")
 	if err != nil {
@@ -134,7 +134,10 @@ func embedder(t *testing.T, imports ...string) string {
 	for _, path := range append(imports, "example.org/program/engine") {
 		main += "\t_ \"" + path + "\"\n"
 	}
-	dir := filepath.Join(t.TempDir(), "program")
+	dir := filepath.Join(repoRoot(), "_build", "runc", name)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{
 		"go.mod": "module example.org/program\n\ngo 1.25.0\n\nrequire (\n\tgithub.com/opencontainers/runc " + version +
 			"\n\tnsenter-cpp.example v0.0.0\n)\n\nreplace nsenter-cpp.example => " + repoRoot() + "\n",
@@ -155,7 +158,7 @@ func embedder(t *testing.T, imports ...string) string {
 
 func TestVendorFolderOverlay(t *testing.T) {
 	requireTools(t, "gcc", "g++")
-	dir := embedder(t)
+	dir := embedder(t, "embedder")
 	if _, err := command(dir, []string{"GOFLAGS="}, "go", "mod", "vendor"); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +177,7 @@ func TestVendorFolderOverlay(t *testing.T) {
 // Both packages in one program: it must not link, and whoever sees that must find out why.
 func TestBothLinked(t *testing.T) {
 	requireTools(t, "gcc", "g++")
-	dir := embedder(t, "nsenter-cpp.example/nsenter")
+	dir := embedder(t, "embedder-of-both", "nsenter-cpp.example/nsenter")
 	env := []string{"PROGRAM=" + dir}
 	output, err := command(dir, []string{"GOFLAGS=", "LC_ALL=C"}, "go", "build", "-o", os.DevNull, ".")
 	if err == nil {

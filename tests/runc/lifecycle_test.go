@@ -170,10 +170,9 @@ func TestExecOnTerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o["detached shown"] = strings.ReplaceAll(string(buffer[:n]), "\r\n", "\n")
-		facts := look(t, pid)
-		delete(facts, "open fds") // the shell's own, for a moment
-		return o.with("detached ", facts)
+		o["detached shown"] = strings.ReplaceAll(string(buffer[:n]), "\r", "")
+		c.waitForProgram(pid)
+		return o.with("detached ", look(t, pid))
 	})
 }
 

@@ -694,12 +694,22 @@ func nameReply(text string) string {
 
 var tag = regexp.MustCompile(`nsexec(?:-([0-2]))?\[([0-9]+)\]`)
 
-// namePid puts PID in the place of the number in a tag. The launched process's is checked.
+var otherPid = regexp.MustCompile(`(/proc/|\bon )47[0-9]{2}\b`)
+
+// namePid puts PID in the place of the number in a tag, and in a text in the place of pids that
+// only chance determines. The launched process's own is checked.
 func (r *run) namePid(text string) string {
+	text = otherPid.ReplaceAllStringFunc(text, func(found string) string {
+		before := found[:len(found)-len("4711")]
+		if found == before+strconv.Itoa(FixturePid) {
+			return found
+		}
+		return before + "PID"
+	})
 	return tag.ReplaceAllStringFunc(text, func(found string) string {
 		parts := tag.FindStringSubmatch(found)
 		if (parts[1] == "" || parts[1] == "0") && parts[2] != strconv.Itoa(r.ownPid) {
-			return found
+			return strings.Replace(found, "["+parts[2]+"]", "[another PID]", 1)
 		}
 		return strings.Replace(found, "["+parts[2]+"]", "[PID]", 1)
 	})
@@ -731,7 +741,7 @@ func (r *run) readLog() {
 	}
 }
 
-var anyPipe = regexp.MustCompile(`pipe:\[[0-9]+\]`)
+var numbered = regexp.MustCompile(`(pipe|socket):\[[0-9]+\]`)
 
 // spyMain is a mapping tool that writes down what it was given, and fails. The pid of the process to
 // be mapped is checked here, and only a wrong one is shown.
@@ -745,7 +755,7 @@ func spyMain() {
 			args[1] = "PID"
 		}
 	}
-	fds := anyPipe.ReplaceAllString(describeFDs(os.Getpid(), map[string]string{"/dev/null": "null"}), "pipe")
+	fds := numbered.ReplaceAllString(describeFDs(os.Getpid(), map[string]string{"/dev/null": "null"}), "$1")
 	text := fmt.Sprintf("%s; environment %q; fds %s\n", strings.Join(args, " "), os.Environ(), fds)
 	os.WriteFile("/mnt/spied", []byte(text), 0)
 	os.Exit(3)

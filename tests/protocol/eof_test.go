@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package protocol
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/vectors"
+)
+
+// TestEOFAnywhere cuts a message off behind each of its bytes: nothing of it may be done, and one
+// line says how much was missing.
+func TestEOFAnywhere(t *testing.T) {
+	table := readTable(t)
+	launch.RequireRoot(t)
+	requireLittleEndian(t)
+	var whole *vectors.Vector
+	for i := range table {
+		if table[i].Name == "captured-run-join-net" {
+			whole = &table[i]
+		}
+	}
+	if whole == nil {
+		t.Fatal("the vector captured-run-join-net is gone")
+	}
+	for size := 0; size < len(whole.Message); size++ {
+		size := size
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			o, err := launch.Run(launch.Case{
+				Program: program,
+				Env:     []string{"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_LOGPIPE=4"},
+				Fixture: "plain",
+				Message: whole.Message[:size],
+				Shut:    true,
+				Order:   launch.ReadFirst,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Status != "1" || o.Hang != "" || len(o.Left) > 0 || o.Initpipe != "" || o.Stdout != "" || o.Stderr != "" {
+				t.Errorf("not a plain failure: %+v", o)
+			}
+			want := fmt.Sprintf("ended after %d of ", size)
+			if len(o.Fatal) != 1 || !strings.Contains(o.Fatal[0], want) {
+				t.Errorf("want one fatal line with %q, got %q", want, o.Fatal)
+			}
+		})
+	}
+}

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <string>
-#include <termios.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace nsenter {
@@ -47,9 +47,14 @@ void ExpectConsoleTaken(int number) {
     }
     setsid();
     const Status taken = TakeConsole(number);
-    int open_terminals = 0;
+    struct stat terminal = {};
+    int open_terminals = stat(path, &terminal) == 0 ? 0 : -1;
     for (int fd = 0; fd < 3; ++fd) {
-      if (isatty(fd) == 1 && fcntl(fd, F_GETFD) == 0 && tcgetsid(fd) == getpid()) ++open_terminals;
+      struct stat status = {};
+      if (fstat(fd, &status) == 0 && status.st_rdev == terminal.st_rdev &&
+          fcntl(fd, F_GETFD) == 0) {
+        ++open_terminals;
+      }
     }
     dup2(saved_output, STDOUT_FILENO);  // where failures are said
     EXPECT_SUCCESS(taken);

@@ -160,8 +160,8 @@ TEST(JoinNamespaces, BelievesNothingThatTheMountNamespaceShows) {
     mkdir("/mnt/self", 0755);
     mkdir("/mnt/self/ns", 0755);
     close(open("/mnt/self/ns/user", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-    if (mount(link.c_str(), "/mnt/self/ns/user", nullptr, MS_BIND, nullptr) != 0) _exit(1);
-    if (mount("/mnt", "/proc", nullptr, MS_BIND | MS_REC, nullptr) != 0) _exit(1);
+    if (mount(link.c_str(), "/mnt/self/ns/user", "", MS_BIND, nullptr) != 0) _exit(1);
+    if (mount("/mnt", "/proc", "", MS_BIND | MS_REC, nullptr) != 0) _exit(1);
   });
   ExpectUserAndMountJoined(fixture, true);
   ExpectUserAndMountJoined(fixture, false);

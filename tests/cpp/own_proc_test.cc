@@ -43,7 +43,7 @@ TEST(OwnProc, RefusesWhatIsNoProcfs) {
   NEEDS_ROOT();
   test::ExpectSilentSuccess(test::RunInChild([] {
     ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("", "/", "", MS_REC | MS_PRIVATE, nullptr), 0);
     ASSERT_EQ(mount("none", "/proc", "tmpfs", 0, nullptr), 0);
     EXPECT_ERROR(OwnProc::Open(), "failed to open /proc/self: No such file or directory");
     ASSERT_EQ(mkdir("/proc/self", 0755), 0);
@@ -58,7 +58,9 @@ TEST(ProcShowsOurPidNamespace, IsTrueHereAndFalseInANewOne) {
     EXPECT_TRUE(ProcShowsOurPidNamespace());
     ASSERT_EQ(unshare(CLONE_NEWPID), 0);
     EXPECT_TRUE(ProcShowsOurPidNamespace());
-    if (fork() == 0) EXPECT_FALSE(ProcShowsOurPidNamespace());
+    if (fork() == 0) {
+      EXPECT_FALSE(ProcShowsOurPidNamespace());
+    }
   }));
 }
 

@@ -1,0 +1,1010 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "model_kernel.h"
+
+#include "namespace_type.h"
+#include "netlink_message.h"
+#include "nsexec.h"
+#include "sys.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/// The flag in nsexec() that makes a second call return at once: local to it, and made visible to
+/// us by tests/fuzz/run, since here each input is a process of its own.
+extern bool nsexec_called __asm__("_ZZ6nsexecE6called");
+
+namespace nsenter::fuzz {
+namespace {
+
+ModelKernel* current = nullptr;
+
+constexpr int kErrors[] = {EPERM,  EINVAL,   ENOENT, EACCES, EIO,    ENOSYS, EPIPE, ESRCH,
+                           EAGAIN, ENOTSOCK, EMFILE, ENOMEM, ENOSPC, EBADF,  EBUSY, ENOTTY};
+constexpr std::size_t kErrorCount = std::size(kErrors);
+
+constexpr pid_t kParent = 40;
+constexpr pid_t kLaunched = 50;
+constexpr pid_t kHelper = 51;
+constexpr pid_t kInit = 52;
+constexpr pid_t kTool = 60;
+
+constexpr sys::FileId kOwnUserNamespace = {4, 4026531837};
+constexpr sys::FileId kOtherUserNamespace = {4, 4026532000};
+
+constexpr std::string_view kJsonStart = "{\"level\":\"";
+
+bool StartsWithText(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+bool TakePrefix(std::string_view& text, std::string_view prefix) {
+  if (!StartsWithText(text, prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+/// Undoes the escapes of a JSON string; false if it is none.
+bool Unescape(std::string_view text, std::string& ret_text) {
+  while (!text.empty()) {
+    const char byte = text.front();
+    text.remove_prefix(1);
+    if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f || byte == '"') return false;
+    if (byte != '\\') {
+      ret_text += byte;
+    } else if (TakePrefix(text, "\"")) {
+      ret_text += '"';
+    } else if (TakePrefix(text, "\\")) {
+      ret_text += '\\';
+    } else if (TakePrefix(text, "n")) {
+      ret_text += '\n';
+    } else if (TakePrefix(text, "u00") && text.size() >= 2) {
+      ret_text += static_cast<char>(std::stoi(std::string(text.substr(0, 2)), nullptr, 16));
+      text.remove_prefix(2);
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ModelKernel::ModelKernel(const Script& script) : script_(script) {
+  const auto add = [this](int fd, Kind kind, int flags, const char* name) {
+    files_[fd] = {kind, false, flags, name, "", -1};
+  };
+  if (!Is(kStdinClosed)) add(0, Kind::kStdio, O_RDWR, "stdin");
+  if (!Is(kStdoutClosed)) add(1, Kind::kStdio, O_RDWR, "stdout");
+  if (!Is(kStderrClosed)) add(2, Kind::kStdio, O_RDWR, "stderr");
+  // Whatever a parent could name as INITPIPE or LOGPIPE; all but the first two are of no use as one
+  // of them.
+  add(3, Kind::kSocket, O_RDWR, "socket");
+  add(4, Kind::kPipe, O_WRONLY, "write end of a pipe");
+  add(5, Kind::kPipe, O_RDONLY, "read end of a pipe");
+  add(6, Kind::kOther, O_PATH | O_DIRECTORY, "path");
+  add(7, Kind::kOther, O_RDWR, "file");
+  state_.dispositions[SIGPIPE] = Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL;
+  state_.dispositions[SIGCHLD] = SIG_IGN;
+  current = this;
+}
+
+ModelKernel::~ModelKernel() { current = nullptr; }
+
+void ModelKernel::Fail(const std::string& promise) const {
+  (void)std::fprintf(stderr, "\nbroken promise: %s\n", promise.c_str());
+  for (const auto& [name, value] : script_.environment) {
+    (void)std::fprintf(stderr, "  %s=%s\n", name.c_str(), value.c_str());
+  }
+  for (const Call& call : trace_) {
+    (void)std::fprintf(stderr, "  %s(%ld, %ld, \"%s\") = %ld\n", call.name, call.number, call.other,
+                       call.text.c_str(), call.result);
+  }
+  std::abort();
+}
+
+void ModelKernel::SetEnvironment() {
+  for (const auto& [name, value] : script_.environment) {
+    variables_.push_back(name + "=" + std::string(value.c_str()));
+  }
+  for (std::string& variable : variables_) environ_.push_back(variable.data());
+  environ_.push_back(nullptr);
+}
+
+void ModelKernel::RunNsexec() {
+  SetEnvironment();
+  // Not setenv: it never frees what it has allocated.
+  char** const own_environment = environ;
+  environ = environ_.data();
+  nsexec_called = false;
+  if (setjmp(end_) == 0) {
+    nsexec();
+    const std::size_t calls = trace_.size();
+    nsexec();
+    Demand(trace_.size() == calls, "a second call of nsexec() does nothing");
+  }
+  environ = own_environment;
+  CheckEnd();
+}
+
+void ModelKernel::Enter(const char* name, long number, long other, std::string_view text) {
+  Demand(!exited_, "no call after exit");
+  trace_.push_back({name, number, other, std::string(text), 0});
+  // Once the answers are used up all goes well, and what then does not end never will.
+  const std::size_t limit = 1000 + 2 * (script_.faults.size() + script_.init_pipe.size());
+  Demand(trace_.size() <= limit, "it ends");
+}
+
+int ModelKernel::Return(int result) {
+  trace_.back().result = result;
+  return result;
+}
+
+unsigned ModelKernel::Next() {
+  return answers_used_ < script_.faults.size() ? script_.faults[answers_used_++] : 0U;
+}
+
+ModelKernel::Choice ModelKernel::Choose() {
+  const unsigned answer = Next();
+  if (answer == 0) return {0, 0};
+  if (answer <= kErrorCount) return {-kErrors[answer - 1], 0};
+  return {0, answer - static_cast<unsigned>(kErrorCount)};
+}
+
+pid_t ModelKernel::pid() const {
+  switch (role_) {
+    case Role::kLaunched:
+      return kLaunched;
+    case Role::kHelper:
+      return kHelper;
+    case Role::kInit:
+      return kInit;
+  }
+  return 0;
+}
+
+// Descriptors.
+
+ModelKernel::File* ModelKernel::Find(int fd) {
+  const auto found = files_.find(fd);
+  return found == files_.end() ? nullptr : &found->second;
+}
+
+ModelKernel::File& ModelKernel::Ours(int fd) {
+  File* const file = Find(fd);
+  Demand(file != nullptr && file->ours, "only descriptors are used that are open and our own");
+  return *file;
+}
+
+int ModelKernel::Allocate(Kind kind, const std::string& name, int flags) {
+  // As sys.cc has it, what is opened is never standard input, output or error.
+  int fd = STDERR_FILENO + 1;
+  while (files_.contains(fd)) ++fd;
+  files_[fd] = {kind, true, flags, name, "", -1};
+  return fd;
+}
+
+void ModelKernel::CloseFd(int fd) {
+  const File& file = Ours(fd);
+  // /proc takes a text in one write: by now all of it has been written.
+  if (file.kind == Kind::kFile && !file.written.empty()) {
+    state_.proc_files[file.name] = file.written;
+  }
+  files_.erase(fd);
+}
+
+void ModelKernel::Replace(int fd, const File& file) {
+  const File* const before = Find(fd);
+  Demand(before == nullptr || !before->ours, "nothing of ours is among 0, 1 and 2");
+  files_[fd] = {Kind::kStdio, false, O_RDWR, file.name, "", -1};
+}
+
+void ModelKernel::CloseAbove(int first) { files_.erase(files_.lower_bound(first), files_.end()); }
+
+void ModelKernel::LookUp(int directory, const char* path) {
+  has_looked_up_ = true;
+  if (directory == AT_FDCWD) {
+    Demand(*path == '/' || !IsClassic() ||
+               path == std::string_view(script_.Get("_LIBCONTAINER_CONSOLE_PATH")),
+           "paths are absolute or the caller's");
+    Demand(state_.joined == 0, "no path is looked up once a namespace has been joined");
+  } else {
+    Demand((Ours(directory).flags & O_PATH) != 0, "what is looked up in is a folder");
+  }
+}
+
+void ModelKernel::LookForProcess(pid_t pid) {
+  has_looked_up_ = true;
+  Demand(pid > 0, "a pidfd is opened of a process");
+}
+
+// What is said.
+
+int ModelKernel::WriteTo(int fd, std::string_view data) {
+  if (!rest_of_line_.empty() && data == rest_of_line_) return WriteLine(fd, data);
+  if (!rest_of_reply_.empty() && data == rest_of_reply_) return WriteReply(fd, data);
+  File* const file = Find(fd);
+  if (file != nullptr && file->ours && file->kind != Kind::kStdio) {
+    if (file->kind == Kind::kFile) {
+      DemandAccepted();
+      Demand((file->flags & O_ACCMODE) == O_WRONLY, "what is written to is open for writing");
+      const Choice choice = Choose();
+      if (choice.error != 0) return choice.error;
+      const std::size_t size = choice.variation == 0 ? data.size() : choice.variation % data.size();
+      file->written += data.substr(0, size);
+      if (size != data.size()) file->written += " (cut)";
+      return static_cast<int>(size);
+    }
+    Demand(data.size() == 1, "one process sends another a single byte, and lines go elsewhere");
+    const Choice choice = Choose();
+    // Whoever waits at the other end has ended, and has said why if it failed.
+    if (choice.error == -EPIPE && role_ == Role::kHelper) others_spoke_ = true;
+    if (choice.error == -EPIPE && file->kind == Kind::kGate) waiter_gone_ = true;
+    if (choice.error != 0) return choice.error;
+    sent_ += data;
+    return 1;
+  }
+  if (StartsWithText(data, "{\"stage1_pid\"") || StartsWithText(data, "{ \"pid\"")) {
+    return WriteReply(fd, data);
+  }
+  return WriteLine(fd, data);
+}
+
+int ModelKernel::WriteLine(int fd, std::string_view data) {
+  if (data != rest_of_line_) TakeLine(fd, data);
+  rest_of_line_.clear();
+  if (Find(fd) == nullptr) {
+    Demand(fd == STDERR_FILENO, "only standard error may be closed where a line is said");
+    line_lost_ = true;
+    return -EBADF;
+  }
+  const Choice choice = Choose();
+  if (choice.error != 0) line_lost_ = true;
+  if (choice.error != 0) return choice.error;
+  const std::size_t size = choice.variation == 0 ? data.size() : 1 + choice.variation % data.size();
+  rest_of_line_ = data.substr(std::min(size, data.size()));
+  return static_cast<int>(std::min(size, data.size()));
+}
+
+void ModelKernel::TakeLine(int fd, std::string_view text) {
+  Demand(text.size() <= 4095, "a line is shorter than 4,096 bytes");
+  Demand(!text.empty() && text.back() == '\n' && std::count(text.begin(), text.end(), '\n') == 1,
+         "a line is one line");
+  if (StartsWithText(text, kJsonStart)) {
+    TakeJsonLine(fd, text);
+  } else {
+    TakePlainLine(fd, text);
+  }
+  Demand(!lines_.back().text.ends_with(": Success"), "no error is called a success");
+  Demand(!others_spoke_ || !lines_.back().fatal, "of two processes one says what failed");
+  if (lines_.back().fatal) ++fatal_lines_;
+}
+
+void ModelKernel::TakeJsonLine(int fd, std::string_view text) {
+  Demand(fd == Number("_LIBCONTAINER_LOGPIPE") && !IsClassic(), "JSON lines go to the log pipe");
+  text.remove_prefix(kJsonStart.size());
+  const bool fatal = StartsWithText(text, "fatal\"");
+  Demand(TakePrefix(text, fatal ? "fatal\", \"msg\": \"nsexec" : "debug\", \"msg\": \"nsexec"),
+         "a line has a level and a message");
+  const std::string prefix =
+      (cloned_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) + "[" +
+      std::to_string(pid()) + "]: ";
+  Demand(TakePrefix(text, prefix), "a line begins with its process");
+  Demand(text.size() > 3 && text.substr(text.size() - 3) == "\"}\n", "a line ends as JSON");
+  std::string message;
+  Demand(Unescape(text.substr(0, text.size() - 3), message), "a line is escaped as JSON");
+  const char* const level = script_.Get("_LIBCONTAINER_LOGLEVEL");
+  Demand(fatal || level == nullptr || *level == '\0' || Number("_LIBCONTAINER_LOGLEVEL") >= 5,
+         "a debug line needs the debug level");
+  lines_.push_back({fd, fatal, true, message});
+}
+
+void ModelKernel::TakePlainLine(int fd, std::string_view text) {
+  Demand(fd == STDERR_FILENO, "a line that is no JSON goes to standard error");
+  Demand(TakePrefix(text, IsClassic() ? "nsenter: " : "FATAL: "),
+         "a line has its protocol's prefix");
+  lines_.push_back({fd, true, false, std::string(text.substr(0, text.size() - 1))});
+}
+
+int ModelKernel::WriteReply(int fd, std::string_view data) {
+  Demand(role_ == Role::kLaunched && init_ != 0, "the launched process replies, after the clone");
+  Demand(fd == Number("_LIBCONTAINER_INITPIPE"), "the reply goes to INITPIPE");
+  Demand(!reply_complete_, "there is one reply");
+  Demand(reply_ + std::string(data) == ExpectedReply(), "the reply is what the protocol says");
+  const Choice choice = Choose();
+  if (choice.error != 0) reply_failed_ = true;
+  if (choice.error != 0) return choice.error;
+  const std::size_t size =
+      std::min(data.size(), choice.variation == 0 ? data.size() : 1 + choice.variation % 8);
+  reply_ += data.substr(0, size);
+  rest_of_reply_ = data.substr(size);
+  reply_complete_ = rest_of_reply_.empty();
+  return static_cast<int>(size);
+}
+
+std::string ModelKernel::ExpectedReply() const {
+  const std::string init = std::to_string(init_);
+  if (IsClassic()) return "{ \"pid\" : " + init + " }\n";
+  return "{\"stage1_pid\":" + std::to_string(helper_ != 0 ? helper_ : kParent) +
+         ",\"stage2_pid\":" + init + "}\n";
+}
+
+// What is heard.
+
+int ModelKernel::PeekAt(int fd, char* buffer, std::size_t size) {
+  const File* const file = Find(fd);
+  if (file == nullptr) return -EBADF;
+  if (file->kind != Kind::kSocket) return -ENOTSOCK;
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  std::size_t shown = std::min(size, script_.init_pipe.size());
+  if (choice.variation != 0 && shown > 1) shown = 1 + choice.variation % shown;
+  std::memcpy(buffer, script_.init_pipe.data(), shown);
+  return static_cast<int>(shown);
+}
+
+int ModelKernel::PollFor(int fd, short events, int timeout_ms) {
+  Demand(timeout_ms >= 0 && timeout_ms <= 1000, "nothing waits for ever in poll");
+  const bool is_line = events == POLLOUT;
+  if (Find(fd) == nullptr) return POLLNVAL;
+  const Choice choice = Choose();
+  const bool ready = choice.error == 0 && choice.variation == 0;
+  if (is_line && !ready) line_lost_ = true;
+  if (choice.error != 0) return choice.error;
+  return ready ? events : 0;
+}
+
+char ModelKernel::Word(Kind kind) {
+  const unsigned answer = Next();
+  // The words that one process says to another; see gate.h and helper.cc.
+  if (role_ == Role::kHelper || role_ == Role::kInit) {
+    if (answer % 2 != 0) others_spoke_ = true;
+    if (answer % 2 != 0) return '\0';
+    return role_ == Role::kHelper ? 'w' : 'r';
+  }
+  if (answer % 3 == 1) return '\0';
+  if (answer % 3 == 2) others_spoke_ = true;
+  if (answer % 3 == 2) return 'f';
+  return kind == Kind::kGate ? 'c' : 'd';
+}
+
+int ModelKernel::ReadFrom(int fd, char* buffer, std::size_t size) {
+  Demand(size > 0, "something is read");
+  File* const file = Find(fd);
+  if (file != nullptr && file->ours) {
+    Demand(file->kind == Kind::kGate || file->kind == Kind::kHelperSocket,
+           "of our descriptors only pipes and sockets are read");
+    Demand(size == 1, "one process hears from another a single byte");
+    const File* const other = Find(file->other_end);
+    Demand(other == nullptr || other->other_end != fd, "who waits would see the other's end");
+    const Choice choice = Choose();
+    if (choice.error != 0) return choice.error;
+    const char word = Word(file->kind);
+    *buffer = word;
+    return word == '\0' ? 0 : 1;
+  }
+  Demand(fd == Number("_LIBCONTAINER_INITPIPE"), "what the parent says is on INITPIPE");
+  has_read_message_ = true;
+  if (file == nullptr) return -EBADF;
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  std::size_t got = std::min(size, script_.init_pipe.size() - bytes_read_);
+  if (choice.variation != 0 && got > 1) got = 1 + choice.variation % got;
+  std::memcpy(buffer, script_.init_pipe.data() + bytes_read_, got);
+  bytes_read_ += got;
+  return static_cast<int>(got);
+}
+
+// Processes.
+
+int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
+  DemandAccepted();
+  constexpr unsigned long kKnown = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  Demand((flags & CLONE_PARENT) != 0 && (flags & ~kKnown) == 0, "a clone is a plain sibling");
+  Demand((flags & CLONE_CHILD_SETTID) == 0 || child_tid == &state_.tid,
+         "the kernel writes the thread id where libc keeps it");
+  Demand(role_ == Role::kLaunched, "only the launched process clones");
+  bool is_helper = false;
+  for (const auto& [fd, file] : files_) {
+    is_helper = is_helper || (file.ours && file.kind == Kind::kHelperSocket);
+  }
+  is_helper = is_helper && helper_ == 0;
+  Demand(is_helper ? state_.joined == 0 : init_ == 0,
+         "the helper is cloned before any join, and each once");
+  const int error = Choose().error;
+  if (error != 0) return error;
+  (is_helper ? helper_ : init_) = is_helper ? kHelper : kInit;
+  cloned_ = true;
+  const Role child = is_helper ? Role::kHelper : Role::kInit;
+  if (script_.follow != child) return is_helper ? kHelper : kInit;
+  role_ = child;
+  if ((flags & CLONE_CHILD_SETTID) != 0) *child_tid = pid();
+  return 0;
+}
+
+int ModelKernel::RunChild(void (*function)(void*), void* argument) {
+  Demand(role_ == Role::kHelper && !in_tool_child_, "the helper runs the mapping tool");
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  // The child has its own copies of these, and nothing else: it shares our memory.
+  const std::map<int, File> files = files_;
+  const std::map<int, sighandler_t> dispositions = state_.dispositions;
+  in_tool_child_ = true;
+  if (setjmp(end_of_child_) == 0) {
+    function(argument);
+    Fail("the function of a vfork child does not return");
+  }
+  in_tool_child_ = false;
+  files_ = files;
+  state_.dispositions = dispositions;
+  return kTool;
+}
+
+int ModelKernel::Execute(const char* path, char* const argv[], char* const environment[]) {
+  Demand(in_tool_child_, "only the mapping tool is executed");
+  Demand(*path == '/' && argv[0] == std::string_view(path),
+         "the mapping tool has an absolute path");
+  Demand(environment[0] == nullptr, "the mapping tool has an empty environment");
+  Demand(state_.dispositions[SIGPIPE] == SIG_DFL, "the mapping tool does not ignore SIGPIPE");
+  for (const auto& [fd, file] : files_) {
+    Demand(fd <= STDERR_FILENO, "the mapping tool has no descriptor above 2");
+  }
+  Demand(argv[1] == std::to_string(kLaunched), "the mapping tool is told the launched process");
+  // The words of the map, one after the other.
+  std::string words;
+  for (char* const* word = argv + 2; *word != nullptr; ++word) words += std::string(*word) + " ";
+  const Bootstrap& bootstrap = bootstrap_->value();
+  const auto words_of = [](std::string_view map) {
+    std::string all;
+    for (const char c : map) {
+      const bool blank = c == ' ' || c == '\t' || c == '\n';
+      if (!blank || (!all.empty() && all.back() != ' ')) all += blank ? ' ' : c;
+    }
+    if (!all.empty() && all.back() != ' ') all += ' ';
+    return all;
+  };
+  const bool is_uid_tool =
+      path == bootstrap.uid_map_tool && words == words_of(bootstrap.uid_map.text);
+  const bool is_gid_tool =
+      path == bootstrap.gid_map_tool && words == words_of(bootstrap.gid_map.text);
+  Demand(is_uid_tool || is_gid_tool, "a mapping tool is told its own map");
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  state_.last_tool = is_uid_tool && !state_.tools.contains("uid_map") ? "uid_map" : "gid_map";
+  state_.tools[state_.last_tool] = false;
+  longjmp(end_of_child_, 1);
+}
+
+void ModelKernel::Exit(int status) {
+  if (in_tool_child_) longjmp(end_of_child_, 1);
+  exited_ = true;
+  status_ = status;
+  longjmp(end_, 1);
+}
+
+// Promises.
+
+int ModelKernel::Number(const char* name) const {
+  const char* const value = script_.Get(name);
+  return value == nullptr ? -1 : std::atoi(value);
+}
+
+void ModelKernel::DemandAccepted() {
+  Demand(!Is(kSecure) && !Is(kThreaded) && !Is(kParentOutside), "an unfit process does nothing");
+  if (IsClassic()) {
+    Demand(Number("_LIBCONTAINER_INITPID") > 0, "nothing is done for a process that is none");
+    return;
+  }
+  if (!bootstrap_.has_value()) {
+    // Of the bytes that were taken only: it may be a message that has not arrived as a whole.
+    bootstrap_.emplace(ParseMessage({script_.init_pipe.data(), bytes_read_}));
+  }
+  Demand(bootstrap_->ok(), "nothing is done for a message that is refused");
+}
+
+bool ModelKernel::MayJoin(int type) const {
+  if ((state_.joined & type) != 0) return false;
+  if (IsClassic()) return true;
+  for (const NamespaceType& known : kNamespaceTypes) {
+    const bool wanted = bootstrap_->value().Joins(known.clone_flag);
+    if ((type & known.clone_flag) != 0 && !wanted) return false;
+  }
+  return !state_.dumpable;
+}
+
+void ModelKernel::CheckDescriptors() {
+  for (const auto& [fd, file] : files_) {
+    if (file.ours)
+      Fail("every descriptor opened is closed: " + std::to_string(fd) + " " + file.name);
+  }
+  for (const int fd : {3, 4, 5, 6, 7}) Demand(Find(fd) != nullptr, "the parent's descriptors stay");
+  Demand(mappings_.empty(), "all memory is given back");
+}
+
+void ModelKernel::CheckLines() {
+  const char* const level = script_.Get("_LIBCONTAINER_LOGLEVEL");
+  const bool silenced = !IsClassic() && level != nullptr && level == std::string_view("0");
+  if (!exited_ || status_ == 0) Demand(fatal_lines_ == 0, "no fatal line without a failure");
+  if (!exited_ || status_ == 0) return;
+  Demand(status_ == 1, "a failure is exit status 1");
+  Demand(fatal_lines_ <= 1, "a failure is at most one fatal line");
+  if (others_spoke_) return;
+  // A line that is lost is one that was tried, or for which there was no room.
+  Demand(fatal_lines_ == 1 || silenced || line_lost_, "a failure is one fatal line");
+}
+
+void ModelKernel::CheckMapsWritten() {
+  const Bootstrap& bootstrap = bootstrap_->value();
+  const auto written = [&](const char* name, std::string_view text) {
+    const auto tool = state_.tools.find(name);
+    return (tool != state_.tools.end() && tool->second) || state_.proc_files[name] == text;
+  };
+  Demand(written("uid_map", bootstrap.uid_map.text), "the uid map is written");
+  Demand(written("gid_map", bootstrap.gid_map.text), "the gid map is written");
+}
+
+void ModelKernel::CheckServedNetlink() {
+  const Bootstrap& bootstrap = bootstrap_->value();
+  int joins = 0;
+  for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
+    joins |= bootstrap.joins[i].type.clone_flag;
+  }
+  const int owned = state_.own_user_namespace ? CLONE_NEWUSER : 0;
+  Demand((state_.joined | owned) == (joins | owned), "every namespace asked for is joined");
+  Demand(state_.created == bootstrap.clone_flags, "every namespace asked for is created");
+  Demand(state_.uid_zero && state_.gid_zero, "it is uid and gid 0");
+  Demand(state_.groups_dropped == (bootstrap.setgroups && !bootstrap.rootless_euid),
+         "the groups are given up where that is asked for");
+  Demand(state_.proc_files["oom_score_adj"] == bootstrap.oom_score_adj, "the oom score is set");
+  const bool offsets = bootstrap.Creates(CLONE_NEWTIME) && !bootstrap.time_offsets.empty();
+  Demand(!offsets || state_.proc_files["timens_offsets"] == bootstrap.time_offsets,
+         "the time offsets are set");
+  Demand(joins == 0 || !state_.dumpable, "who has joined namespaces is not dumpable");
+  if (bootstrap.Creates(CLONE_NEWUSER) && helper_ == 0) CheckMapsWritten();
+  std::uint32_t size = 0;
+  std::memcpy(&size, script_.init_pipe.data(), sizeof(size));
+  Demand(bytes_read_ == size, "not a byte of what follows the message is taken");
+}
+
+void ModelKernel::CheckInitProcess() {
+  Demand(state_.session, "the init process leads a session");
+  Demand(IsClassic() || state_.name == "runc:[2:INIT]", "the init process has its name");
+  Demand(state_.dispositions[SIGPIPE] == (Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL),
+         "the disposition of SIGPIPE is what it was");
+  Demand(state_.dispositions[SIGCHLD] == SIG_IGN, "the disposition of SIGCHLD is what it was");
+}
+
+void ModelKernel::CheckServed() {
+  if (role_ == Role::kHelper) {
+    CheckMapsWritten();
+    Demand(sent_ == "d", "the helper says that the maps are written");
+    return;
+  }
+  if (IsClassic()) {
+    constexpr int kJoined = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS;
+    Demand(state_.created == 0 && (state_.joined & ~kJoined) == 0,
+           "the classic protocol creates nothing and joins five");
+  } else {
+    CheckServedNetlink();
+  }
+  if (role_ == Role::kInit) {
+    CheckInitProcess();
+  } else {
+    Demand(reply_complete_, "the parent has the reply");
+    Demand(waiter_gone_ || sent_.ends_with('r'),
+           "the init process is told that the parent knows of it");
+  }
+}
+
+void ModelKernel::CheckEnd() {
+  CheckLines();
+  if (!exited_) CheckDescriptors();
+  if (exited_ && status_ != 0) {
+    Demand(reply_.empty() || reply_failed_ || others_spoke_ || reply_complete_,
+           "nothing is on INITPIPE after a failure");
+    return;
+  }
+  const bool served = role_ != Role::kLaunched || exited_;
+  if (served) CheckServed();
+  if (served) return;
+  Demand(state_.joined == 0 && state_.created == 0 && !cloned_ && bytes_read_ == 0,
+         "who is asked for nothing does nothing");
+}
+
+}  // namespace nsenter::fuzz
+
+/// The core's getauxval, see tests/fuzz/run.
+extern "C" unsigned long FuzzedGetauxval(unsigned long type) {
+  using nsenter::fuzz::current;
+  if (type == AT_PAGESZ) return 4096;
+  return current != nullptr && current->Is(nsenter::fuzz::kSecure) ? 1 : 0;
+}
+
+namespace nsenter::sys {
+namespace {
+
+using fuzz::current;
+using fuzz::ModelKernel;
+using fuzz::Role;
+using Kind = ModelKernel::Kind;
+
+ModelKernel& Enter(const char* name, long number = 0, long other = 0, std::string_view text = "") {
+  if (current == nullptr) std::abort();
+  current->Enter(name, number, other, text);
+  return *current;
+}
+
+/// A call that fails as the script says, or succeeds with 0.
+int Simple(ModelKernel& kernel) { return kernel.Return(kernel.Choose().error); }
+
+/// A call that gives two descriptors.
+int MakePair(ModelKernel& kernel, Kind kind, int* ret_fds) {
+  const int error = kernel.Choose().error;
+  if (error != 0) return kernel.Return(error);
+  ret_fds[0] = kernel.Allocate(kind, "first end", O_RDWR);
+  ret_fds[1] = kernel.Allocate(kind, "second end", O_RDWR);
+  kernel.Ours(ret_fds[0]).other_end = ret_fds[1];
+  kernel.Ours(ret_fds[1]).other_end = ret_fds[0];
+  return kernel.Return(0);
+}
+
+/// The user namespace at a path or descriptor: ours, or another one.
+void ChooseUserNamespace(ModelKernel& kernel, unsigned variation, FileId* ret_id) {
+  const bool own = variation % 2 != 0;
+  if (own) kernel.state().own_user_namespace = true;
+  *ret_id = own ? fuzz::kOwnUserNamespace : fuzz::kOtherUserNamespace;
+}
+
+/// A call that only the launched process makes, for a request that was accepted.
+ModelKernel& EnterToChange(const char* name, long number = 0, long other = 0) {
+  ModelKernel& kernel = Enter(name, number, other);
+  kernel.DemandAccepted();
+  kernel.Demand(kernel.role() == Role::kLaunched, "only the launched process changes itself");
+  return kernel;
+}
+
+}  // namespace
+
+int Open(int directory, const char* path, int flags) {
+  ModelKernel& kernel = Enter("openat", directory, flags, path);
+  kernel.LookUp(directory, path);
+  const int error = kernel.Choose().error;
+  if (error != 0) return kernel.Return(error);
+  return kernel.Return(kernel.Allocate(Kind::kFile, path, flags));
+}
+
+void Close(int fd) {
+  ModelKernel& kernel = Enter("close", fd);
+  kernel.CloseFd(fd);
+}
+
+int Read(int fd, void* buffer, std::size_t size) {
+  ModelKernel& kernel = Enter("read", fd, static_cast<long>(size));
+  return kernel.Return(kernel.ReadFrom(fd, static_cast<char*>(buffer), size));
+}
+
+int Write(int fd, const void* data, std::size_t size) {
+  const std::string_view text(static_cast<const char*>(data), size);
+  ModelKernel& kernel = Enter("write", fd, 0, text);
+  return kernel.Return(kernel.WriteTo(fd, text));
+}
+
+int Peek(int fd, void* buffer, std::size_t size) {
+  ModelKernel& kernel = Enter("recv", fd);
+  return kernel.Return(kernel.PeekAt(fd, static_cast<char*>(buffer), size));
+}
+
+int Poll(int fd, short events, int timeout_ms) {
+  ModelKernel& kernel = Enter("poll", fd, events);
+  return kernel.Return(kernel.PollFor(fd, events, timeout_ms));
+}
+
+int StatusFlags(int fd) {
+  ModelKernel& kernel = Enter("fcntl F_GETFL", fd);
+  const ModelKernel::File* const file = kernel.Find(fd);
+  if (file == nullptr) return kernel.Return(-EBADF);
+  const int error = kernel.Choose().error;
+  return kernel.Return(error != 0 ? error : file->flags);
+}
+
+int DuplicateTo(int from, int to) {
+  ModelKernel& kernel = Enter("dup2", from, to);
+  const ModelKernel::File file = kernel.Ours(from);
+  kernel.Demand(kernel.role() == Role::kInit && to <= STDERR_FILENO,
+                "the console becomes the init process's 0, 1 and 2");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.Replace(to, file);
+  return kernel.Return(error == 0 ? to : error);
+}
+
+int CloseAllFrom(unsigned first) {
+  ModelKernel& kernel = Enter("close_range", first);
+  kernel.Demand(kernel.in_tool_child(), "only the mapping tool's process closes everything");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.CloseAbove(static_cast<int>(first));
+  return kernel.Return(error);
+}
+
+int Identify(int directory, const char* path, int flags, FileId* ret_id) {
+  ModelKernel& kernel = Enter("fstatat", directory, flags, path);
+  kernel.LookUp(directory, path);
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  if (path == std::string_view("/proc/self/ns/user")) {
+    *ret_id = fuzz::kOwnUserNamespace;
+  } else {
+    ChooseUserNamespace(kernel, choice.variation, ret_id);
+  }
+  return kernel.Return(0);
+}
+
+int IdentifyOpen(int fd, FileId* ret_id) {
+  ModelKernel& kernel = Enter("fstat", fd);
+  (void)kernel.Ours(fd);
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error == 0) ChooseUserNamespace(kernel, choice.variation, ret_id);
+  return kernel.Return(choice.error);
+}
+
+int FileSystemType(int fd, long* ret_type) {
+  ModelKernel& kernel = Enter("fstatfs", fd);
+  const bool is_folder = (kernel.Ours(fd).flags & O_PATH) != 0;
+  const ModelKernel::Choice choice = kernel.Choose();
+  *ret_type = is_folder ? PROC_SUPER_MAGIC : NSFS_MAGIC;
+  if (choice.variation != 0) *ret_type = TMPFS_MAGIC;
+  return kernel.Return(choice.error);
+}
+
+int ReadLink(const char* path, char* buffer, std::size_t size) {
+  ModelKernel& kernel = Enter("readlink", 0, 0, path);
+  kernel.LookUp(AT_FDCWD, path);
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  // Another pid namespace's /proc: another pid, or one as long as the buffer.
+  std::string link = std::to_string(kernel.pid() + static_cast<int>(choice.variation));
+  if (choice.variation > 100) link = std::string(size, '1');
+  std::memcpy(buffer, link.data(), std::min(size, link.size()));
+  return kernel.Return(static_cast<int>(std::min(size, link.size())));
+}
+
+int Pipe(int ret_fds[2]) { return MakePair(Enter("pipe2"), Kind::kGate, ret_fds); }
+
+int SocketPair(int ret_fds[2]) {
+  return MakePair(EnterToChange("socketpair"), Kind::kHelperSocket, ret_fds);
+}
+
+int IsTerminal(int fd) {
+  ModelKernel& kernel = Enter("ioctl TCGETS", fd);
+  (void)kernel.Ours(fd);
+  return Simple(kernel);
+}
+
+int MakeControllingTerminal(int fd) {
+  ModelKernel& kernel = Enter("ioctl TIOCSCTTY", fd);
+  (void)kernel.Ours(fd);
+  kernel.Demand(kernel.role() == Role::kInit && kernel.state().session,
+                "the console belongs to the init process, which leads a session");
+  return Simple(kernel);
+}
+
+int Map(std::size_t size, void** ret_address) {
+  ModelKernel& kernel = Enter("mmap", static_cast<long>(size));
+  int error = kernel.Choose().error;
+  // More than any input fills; it would take longer than all the rest.
+  constexpr std::size_t kMuch = 1U << 18U;
+  if (size > kMuch && error == 0) error = -ENOMEM;
+  if (error != 0) return kernel.Return(error);
+  auto memory = std::make_unique<char[]>(size);
+  *ret_address = memory.get();
+  kernel.mappings()[*ret_address] = std::move(memory);
+  return kernel.Return(0);
+}
+
+void Unmap(void* address, std::size_t size) {
+  ModelKernel& kernel = Enter("munmap", static_cast<long>(size));
+  kernel.Demand(kernel.mappings().erase(address) == 1, "only memory that was mapped is given back");
+}
+
+int Setns(int fd, int type) {
+  ModelKernel& kernel = EnterToChange("setns", fd, type);
+  ModelKernel::File& file = kernel.Ours(fd);
+  const bool one = (type & (type - 1)) == 0;
+  kernel.Demand(type != 0 && (one || file.kind == Kind::kPidfd),
+                "one namespace is joined at a time");
+  kernel.Demand(kernel.MayJoin(type), "only namespaces that were asked for are joined, each once");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().joined |= type;
+  return kernel.Return(error);
+}
+
+int Unshare(int flags) {
+  if (flags == CLONE_THREAD) {
+    ModelKernel& kernel = Enter("unshare", CLONE_THREAD);
+    return kernel.Return(kernel.Is(fuzz::kThreaded) ? -EINVAL : 0);
+  }
+  ModelKernel& kernel = EnterToChange("unshare", flags);
+  kernel.Demand((flags & ~kAllNamespaces) == 0 && (flags & kernel.state().created) == 0,
+                "only namespaces are created, each once");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().created |= flags;
+  return kernel.Return(error);
+}
+
+int NamespaceType(int fd) {
+  ModelKernel& kernel = Enter("ioctl NS_GET_NSTYPE", fd);
+  (void)kernel.Ours(fd);
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  return kernel.Return(kNamespaceTypes[choice.variation % kNamespaceTypeCount].clone_flag);
+}
+
+int OpenPidfd(pid_t pid) {
+  ModelKernel& kernel = EnterToChange("pidfd_open", pid);
+  kernel.LookForProcess(pid);
+  const int error = kernel.Choose().error;
+  if (error != 0) return kernel.Return(error);
+  return kernel.Return(kernel.Allocate(Kind::kPidfd, "pidfd", 0));
+}
+
+int Clone(unsigned long flags, int* child_tid) {
+  ModelKernel& kernel = Enter("clone", static_cast<long>(flags));
+  return kernel.Return(kernel.CloneProcess(flags, child_tid));
+}
+
+int RunInVfork(void (*function)(void*), void* argument) {
+  ModelKernel& kernel = Enter("vfork");
+  return kernel.Return(kernel.RunChild(function, argument));
+}
+
+int Execute(const char* path, char* const argv[], char* const environment[]) {
+  ModelKernel& kernel = Enter("execve", 0, 0, path);
+  return kernel.Return(kernel.Execute(path, argv, environment));
+}
+
+int Wait(pid_t pid, int* ret_status) {
+  ModelKernel& kernel = Enter("waitpid", pid);
+  kernel.Demand(pid == fuzz::kTool, "who is waited for is the mapping tool");
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  // Even: an exit status; odd: a signal.
+  const int number = static_cast<int>(choice.variation / 2 % 64);
+  *ret_status = choice.variation % 2 == 0 ? number << 8 : (number == 0 ? 9 : number);
+  if (*ret_status == 0) kernel.state().tools[kernel.state().last_tool] = true;
+  return kernel.Return(pid);
+}
+
+void Exit(int status) { Enter("exit", status).Exit(status); }
+
+pid_t ProcessId() {
+  ModelKernel& kernel = Enter("getpid");
+  return kernel.Return(kernel.pid());
+}
+
+pid_t ParentProcessId() {
+  ModelKernel& kernel = Enter("getppid");
+  return kernel.Return(kernel.Is(fuzz::kParentOutside) ? 0 : fuzz::kParent);
+}
+
+pid_t ThreadId() {
+  ModelKernel& kernel = Enter("gettid");
+  return kernel.Return(kernel.pid());
+}
+
+int ThreadIdAddress(int** ret_address) {
+  ModelKernel& kernel = Enter("prctl PR_GET_TID_ADDRESS");
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  *ret_address = &kernel.state().tid;
+  // A libc that keeps something else there.
+  kernel.state().tid = choice.variation == 0 ? kernel.pid() : 0;
+  return kernel.Return(0);
+}
+
+int SetThreadIdAddress(int* address) {
+  ModelKernel& kernel = Enter("set_tid_address");
+  kernel.Demand(address == &kernel.state().tid, "the thread id's address is the one it was");
+  return Simple(kernel);
+}
+
+int RobustList(void** ret_head, std::size_t* ret_size) {
+  ModelKernel& kernel = Enter("get_robust_list");
+  *ret_head = &kernel.state().robust_list;
+  *ret_size = sizeof(kernel.state().robust_list);
+  return Simple(kernel);
+}
+
+int SetRobustList(void* head, std::size_t size) {
+  ModelKernel& kernel = Enter("set_robust_list");
+  kernel.Demand(head == &kernel.state().robust_list && size == sizeof(kernel.state().robust_list),
+                "the robust list is the one it was");
+  return Simple(kernel);
+}
+
+int SetDumpable(bool dumpable) {
+  ModelKernel& kernel = EnterToChange("prctl PR_SET_DUMPABLE", dumpable ? 1 : 0);
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().dumpable = dumpable;
+  return kernel.Return(error);
+}
+
+int SetName(const char* name) {
+  ModelKernel& kernel = Enter("prctl PR_SET_NAME", 0, 0, name);
+  kernel.Demand(kernel.role() == Role::kInit, "the init process takes the name");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().name = name;
+  return kernel.Return(error);
+}
+
+int NewSession() {
+  ModelKernel& kernel = Enter("setsid");
+  kernel.Demand(kernel.role() == Role::kInit, "the init process starts a session");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().session = true;
+  return kernel.Return(error);
+}
+
+int Affinity(unsigned long* mask, std::size_t size) {
+  ModelKernel& kernel = Enter("sched_getaffinity");
+  const ModelKernel::Choice choice = kernel.Choose();
+  if (choice.error != 0) return kernel.Return(choice.error);
+  std::memset(mask, static_cast<int>(choice.variation & 0xffU), size);
+  return kernel.Return(static_cast<int>(size));
+}
+
+int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
+  ModelKernel& kernel = Enter("sigaction", signal);
+  const int error = kernel.Choose().error;
+  if (error != 0) return kernel.Return(error);
+  sighandler_t& disposition = kernel.state().dispositions[signal];
+  if (ret_old != nullptr) {
+    *ret_old = {};
+    ret_old->sa_handler = disposition;
+  }
+  disposition = action->sa_handler;
+  return kernel.Return(0);
+}
+
+uid_t EffectiveUserId() {
+  ModelKernel& kernel = Enter("geteuid");
+  return static_cast<uid_t>(kernel.Return(kernel.Is(fuzz::kUnprivileged) ? 1000 : 0));
+}
+
+gid_t EffectiveGroupId() {
+  ModelKernel& kernel = Enter("getegid");
+  return static_cast<gid_t>(kernel.Return(kernel.Is(fuzz::kUnprivileged) ? 1000 : 0));
+}
+
+int SetAllUserIds(uid_t uid) {
+  ModelKernel& kernel = EnterToChange("setresuid", uid);
+  kernel.Demand(uid == 0, "the only id to become is 0");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().uid_zero = true;
+  return kernel.Return(error);
+}
+
+int SetAllGroupIds(gid_t gid) {
+  ModelKernel& kernel = EnterToChange("setresgid", gid);
+  kernel.Demand(gid == 0, "the only id to become is 0");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().gid_zero = true;
+  return kernel.Return(error);
+}
+
+int DropSupplementaryGroups() {
+  ModelKernel& kernel = EnterToChange("setgroups");
+  const int error = kernel.Choose().error;
+  if (error == 0) kernel.state().groups_dropped = true;
+  return kernel.Return(error);
+}
+
+}  // namespace nsenter::sys

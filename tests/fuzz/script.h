@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a fuzzer's bytes say about one launch: the environment, what is on INITPIPE, and how the
+// kernel answers.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nsenter::fuzz {
+
+/// The state of the machine in which nsexec starts: bits of the first answer.
+enum WorldBit : unsigned {
+  kStdinClosed = 1U << 0U,
+  kStdoutClosed = 1U << 1U,
+  kStderrClosed = 1U << 2U,
+  kSigpipeIgnored = 1U << 3U,
+  kUnprivileged = 1U << 4U,   // uid and gid are 1000 instead of 0
+  kSecure = 1U << 5U,         // AT_SECURE: set-uid or the like
+  kThreaded = 1U << 6U,       // there is a second thread
+  kParentOutside = 1U << 7U,  // getppid() is 0
+};
+
+/// Our processes. A run follows one of them: a clone returns in that one, and what the others would
+/// say to it is among the answers.
+enum class Role { kLaunched, kHelper, kInit };
+
+struct Script {
+  /// Name and value, no name twice.
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string init_pipe;  // the bytes that the parent sends
+  unsigned world = 0;     // of WorldBit
+  Role follow = Role::kLaunched;
+  std::vector<uint8_t> faults;  // one for each system call that has a choice; then all go well
+
+  /// The value of a variable, null if it is not set.
+  [[nodiscard]] const char* Get(const std::string& name) const;
+};
+
+/// Two sections, each ended by a backslash and any byte but another backslash (two of them stand
+/// for one), so that a mutation in one section does not shift the meaning of the next: the
+/// environment, entries separated by NUL of which the first letter says which variable it is; the
+/// bytes on INITPIPE. Then the world, whom to follow,
+/// and the faults.
+Script ParseScript(const uint8_t* data, std::size_t size);
+
+}  // namespace nsenter::fuzz

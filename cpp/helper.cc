@@ -76,8 +76,11 @@ Status Helper::WriteMaps() const {
   }
   char answer = 0;
   const int got = sys::Read(socket_.get(), &answer, sizeof(answer));
+  // A helper that was killed before it read the request leaves a reset connection.
+  if (got == 0 || got == -ECONNRESET) {
+    return Error::Of("the helper ended before it had written the id maps");
+  }
   if (got < 0) return Error::WithCode(got, "failed to read the helper's answer");
-  if (got == 0) return Error::Of("the helper ended before it had written the id maps");
   if (answer == kFailed) return Error::AlreadyReported();
   if (answer != kDone) return Error::Of("the helper gave an unknown answer");
   return {};

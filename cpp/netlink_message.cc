@@ -109,7 +109,8 @@ Result<std::string_view> ParseOomScoreAdj(std::string_view name, std::string_vie
   if (text.empty()) return text;
   const std::string_view digits = text.front() == '-' ? From(text, 1) : text;
   int number = 0;
-  bool valid = !digits.empty();
+  // With a leading zero the kernel would take it for octal.
+  bool valid = !digits.empty() && (digits.front() != '0' || digits.size() == 1);
   for (const char digit : digits) {
     valid = valid && digit >= '0' && digit <= '9';
     if (!valid) break;

@@ -13,12 +13,12 @@ namespace {
 using test::ScriptedKernel;
 
 TEST(IsPrivilegedProgram, IsNotTrueOfThis) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   EXPECT_FALSE(IsPrivilegedProgram());
 }
 
 TEST(RefuseUnfitProcess, TakesOneThreadWhoseParentIsInOurPidNamespace) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD) = EINVAL
     unshare(CLONE_THREAD)
     getppid() = 41
@@ -28,7 +28,7 @@ TEST(RefuseUnfitProcess, TakesOneThreadWhoseParentIsInOurPidNamespace) {
 
 TEST(RefuseUnfitProcess, RefusesThreadsFirst) {
   // Five times: an old kernel says so as well if somebody reads our /proc files meanwhile.
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD) = EINVAL
     unshare(CLONE_THREAD) = EINVAL
     unshare(CLONE_THREAD) = EINVAL
@@ -40,7 +40,7 @@ TEST(RefuseUnfitProcess, RefusesThreadsFirst) {
 }
 
 TEST(RefuseUnfitProcess, DoesNotTakeAFilterForThreads) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD) = EPERM
     getppid() = 41
   )");
@@ -48,7 +48,7 @@ TEST(RefuseUnfitProcess, DoesNotTakeAFilterForThreads) {
 }
 
 TEST(RefuseUnfitProcess, RefusesAParentInAnotherPidNamespace) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD)
     getppid() = 0
   )");

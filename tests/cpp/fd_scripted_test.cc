@@ -24,25 +24,25 @@ static_assert(!std::is_convertible_v<int, UniqueFd>);
 static_assert(!std::is_convertible_v<UniqueFd, int>);
 
 TEST(UniqueFd, ClosesWhatItHolds) {
-  ScriptedKernel kernel("close(5)");
+  const ScriptedKernel kernel("close(5)");
   const UniqueFd fd(5);
   EXPECT_TRUE(fd.valid());
   EXPECT_EQ(fd.get(), 5);
 }
 
 TEST(UniqueFd, HoldsZeroToo) {
-  ScriptedKernel kernel("close(0)");
+  const ScriptedKernel kernel("close(0)");
   EXPECT_TRUE(UniqueFd(0).valid());
 }
 
 TEST(UniqueFd, ClosesNoErrno) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   EXPECT_FALSE(UniqueFd().valid());
   EXPECT_FALSE(UniqueFd(-2).valid());
 }
 
 TEST(UniqueFd, MovesWithoutClosing) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     close(6)
     close(5)
   )");
@@ -57,14 +57,14 @@ TEST(UniqueFd, MovesWithoutClosing) {
 }
 
 TEST(UniqueFd, GivesUpWhatItReleases) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   UniqueFd fd(5);
   EXPECT_EQ(fd.Release(), 5);
   EXPECT_FALSE(fd.valid());
 }
 
 TEST(UniqueFd, ClosesTheOldOnReset) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     close(5)
     close(6)
   )");

@@ -13,7 +13,7 @@ namespace {
 using test::ScriptedKernel;
 
 TEST(Gate, IsAPipeOfWhichEachKeepsOneEnd) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     pipe2(O_CLOEXEC) = [5, 6]
     close(6)
     read(5, 1) = "r"
@@ -34,13 +34,13 @@ TEST(Gate, IsAPipeOfWhichEachKeepsOneEnd) {
 }
 
 TEST(Gate, SaysThatThereIsNoPipe) {
-  ScriptedKernel kernel("pipe2(O_CLOEXEC) = EMFILE");
+  const ScriptedKernel kernel("pipe2(O_CLOEXEC) = EMFILE");
   EXPECT_ERROR(Gate::Make(), "failed to create a pipe for the init process: Too many open files");
 }
 
 // What ended it is its own to say.
 TEST(Gate, TellsTheEndOfTheOtherProcessFromAnError) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     pipe2(O_CLOEXEC) = [5, 6]
     read(5, 1) = ""
     read(5, 1) = EIO

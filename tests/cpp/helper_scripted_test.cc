@@ -47,7 +47,7 @@ std::string StartAndWrite(const std::string& script) {
 }
 
 TEST(Helper, IsNoneAtFirst) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   EXPECT_FALSE(Helper().exists());
 }
 

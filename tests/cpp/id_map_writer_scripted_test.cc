@@ -169,19 +169,19 @@ TEST(MayWriteOwnMaps, OnlyItsOwnIdsAndWithoutSetgroups) {
   bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 1\n").value();
   bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 1\n").value();
   {
-    ScriptedKernel kernel("geteuid() = 1000\ngetegid() = 2000");
+    const ScriptedKernel kernel("geteuid() = 1000\ngetegid() = 2000");
     EXPECT_TRUE(MayWriteOwnMaps(bootstrap));
   }
   {
-    ScriptedKernel kernel("geteuid() = 1001");
+    const ScriptedKernel kernel("geteuid() = 1001");
     EXPECT_FALSE(MayWriteOwnMaps(bootstrap));
   }
   {
-    ScriptedKernel kernel("geteuid() = 1000\ngetegid() = 2001");
+    const ScriptedKernel kernel("geteuid() = 1000\ngetegid() = 2001");
     EXPECT_FALSE(MayWriteOwnMaps(bootstrap));
   }
   {
-    ScriptedKernel kernel("");
+    const ScriptedKernel kernel("");
     bootstrap.setgroups = true;
     EXPECT_FALSE(MayWriteOwnMaps(bootstrap));
     bootstrap.setgroups = false;

@@ -13,13 +13,13 @@ namespace {
 using test::ScriptedKernel;
 
 TEST(StartSession, MakesOne) {
-  ScriptedKernel kernel("setsid() = 42\nsetsid() = EPERM");
+  const ScriptedKernel kernel("setsid() = 42\nsetsid() = EPERM");
   EXPECT_SUCCESS(StartSession());
   EXPECT_ERROR(StartSession(), "failed to start a session: Operation not permitted");
 }
 
 TEST(TakeInitName, IsTheNameThatProgramsLookFor) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     prctl(PR_SET_NAME, "runc:[2:INIT]")
     prctl(PR_SET_NAME, "runc:[2:INIT]") = EINVAL
   )");
@@ -28,7 +28,7 @@ TEST(TakeInitName, IsTheNameThatProgramsLookFor) {
 }
 
 TEST(TakeConsole, PutsItOnStdio) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     ioctl(5, TIOCSCTTY)
     dup2(5, 0) = 0
     dup2(5, 1) = 1
@@ -38,7 +38,7 @@ TEST(TakeConsole, PutsItOnStdio) {
 }
 
 TEST(TakeConsole, SaysWhatFailed) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     ioctl(5, TIOCSCTTY) = EPERM
     ioctl(5, TIOCSCTTY)
     dup2(5, 0) = 0

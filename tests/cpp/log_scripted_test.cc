@@ -19,7 +19,7 @@ Log LogTo(int fd) {
 }
 
 TEST(Log, WritesALineInOneWrite) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     getpid() = 42
     poll(4, POLLOUT, 0) = POLLOUT
     write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: text 7\"}\n")
@@ -28,7 +28,7 @@ TEST(Log, WritesALineInOneWrite) {
 }
 
 TEST(Log, NamesTheProcess) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     getpid() = 42
     poll(4, POLLOUT, 0) = POLLOUT
     write(4, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: x\"}\n")
@@ -47,7 +47,7 @@ TEST(Log, NamesTheProcess) {
 }
 
 TEST(Log, AddsStrerrorToAFatalLine) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
     write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: failed to x: Operation not permitted\"}\n")
@@ -60,7 +60,7 @@ TEST(Log, AddsStrerrorToAFatalLine) {
 }
 
 TEST(Log, SaysFatalErrorsOnStandardErrorWithoutAPipe) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to x: Input/output error\n")
     poll(2, POLLOUT, 300) = POLLOUT
@@ -72,13 +72,13 @@ TEST(Log, SaysFatalErrorsOnStandardErrorWithoutAPipe) {
 }
 
 TEST(Log, SaysNothingTwice) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   LogTo(4).Fatal(Error::AlreadyReported());
   Log("FATAL: ").Fatal(Error::AlreadyReported());
 }
 
 TEST(Log, DropsWhatIsAboveTheLevel) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
     write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: x\"}\n")
@@ -95,7 +95,7 @@ TEST(Log, DropsWhatIsAboveTheLevel) {
 }
 
 TEST(Log, DoesNotWriteToAFullPipe) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     getpid() = 42
     poll(4, POLLOUT, 0) = 0
     getpid() = 42
@@ -109,7 +109,7 @@ TEST(Log, DoesNotWriteToAFullPipe) {
 }
 
 TEST(Log, GoesOnAfterAShortWriteAndNotAfterAnError) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: x\n") = 6
     poll(2, POLLOUT, 300) = POLLOUT

@@ -77,7 +77,7 @@ TEST(MappingTool, IsSaidToHaveFailed) {
 /// False under valgrind, which forks instead.
 bool VforkSharesMemory() {
   static volatile bool shared = false;
-  // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): it is what is asked about
+  // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,bugprone-unsafe-functions): asked about
   const pid_t child = vfork();
   if (child == 0) {
     shared = true;  // NOLINT(clang-analyzer-unix.Vfork): see above

@@ -13,7 +13,7 @@ namespace {
 using test::ScriptedKernel;
 
 TEST(MessageReader, ReadsAMessageAndNothingBehindIt) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     read(3, 4) = "rest"
   )");
@@ -23,7 +23,7 @@ TEST(MessageReader, ReadsAMessageAndNothingBehindIt) {
 }
 
 TEST(MessageReader, PutsPiecesTogether) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x14"
     read(3, 15) = "\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     read(3, 1) = "\x00"
@@ -37,7 +37,7 @@ TEST(MessageReader, PutsPiecesTogether) {
 }
 
 TEST(MessageReader, ReadsNoMessageWithoutHeader) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x14\x00"
     read(3, 14) = ""
   )");
@@ -45,14 +45,14 @@ TEST(MessageReader, ReadsNoMessageWithoutHeader) {
 }
 
 TEST(MessageReader, ReadsNothingBehindABrokenHeader) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x14\x00\x00\x00\x31\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
   )");
   EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message has type 62001, not 62000");
 }
 
 TEST(MessageReader, SaysWhereAMessageEnded) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     read(3, 4) = "res"
     read(3, 1) = ""
@@ -64,7 +64,7 @@ TEST(MessageReader, SaysWhereAMessageEnded) {
 }
 
 TEST(MessageReader, MapsMemoryForALongMessage) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x01\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     mmap(4097)
     read(3, 4081) = "abc"
@@ -82,7 +82,7 @@ TEST(MessageReader, MapsMemoryForALongMessage) {
 }
 
 TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     read(3, 16) = "\x00\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     read(3, 4080) = ""
   )");

@@ -44,7 +44,7 @@ constexpr const char* kForeign = R"(
 // One namespace after the other.
 
 TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
-  ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
+  const ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
     setns(5, CLONE_NEWNET)
     close(5)
     setns(6, CLONE_NEWNS)
@@ -56,7 +56,7 @@ TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
 }
 
 TEST(JoinNamespaces, JoinsNothingIfOneCannotBeOpened) {
-  ScriptedKernel kernel(Opened("/n/net", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/net", 5) + R"(
     openat(AT_FDCWD, "/n/mnt", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = EACCES
     close(5)
   )");
@@ -65,8 +65,8 @@ TEST(JoinNamespaces, JoinsNothingIfOneCannotBeOpened) {
 }
 
 TEST(JoinNamespaces, TriesWhatIsRefusedAgainFromInsideTheUserNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/net", 6) +
-                        Opened("/n/ipc", 7) + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/net", 6) +
+                              Opened("/n/ipc", 7) + R"(
     setns(6, CLONE_NEWNET) = EPERM
     setns(7, CLONE_NEWIPC)
     close(7)
@@ -80,7 +80,7 @@ TEST(JoinNamespaces, TriesWhatIsRefusedAgainFromInsideTheUserNamespace) {
 }
 
 TEST(JoinNamespaces, NamesEachThatIsRefusedInTheEnd) {
-  ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
+  const ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
     setns(5, CLONE_NEWNET) = EPERM
     setns(6, CLONE_NEWNS)
     close(6)
@@ -95,7 +95,7 @@ TEST(JoinNamespaces, NamesEachThatIsRefusedInTheEnd) {
 }
 
 TEST(JoinNamespaces, StopsAtAnyOtherError) {
-  ScriptedKernel kernel(Opened("/n/net", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/net", 5) + R"(
     setns(5, CLONE_NEWNET) = ENOMEM
     close(5)
   )");
@@ -104,7 +104,7 @@ TEST(JoinNamespaces, StopsAtAnyOtherError) {
 }
 
 TEST(JoinNamespaces, SaysWhatIsNoNamespace) {
-  ScriptedKernel kernel(Opened("/n/file", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/file", 5) + R"(
     setns(5, CLONE_NEWNET) = EINVAL
     fstatfs(5) = 16914836
     close(5)
@@ -114,7 +114,7 @@ TEST(JoinNamespaces, SaysWhatIsNoNamespace) {
 }
 
 TEST(JoinNamespaces, SaysWhatIsAnotherNamespace) {
-  ScriptedKernel kernel(Opened("/n/uts", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/uts", 5) + R"(
     setns(5, CLONE_NEWNET) = EINVAL
     fstatfs(5) = NSFS_MAGIC
     ioctl(5, NS_GET_NSTYPE) = CLONE_NEWUTS
@@ -125,7 +125,7 @@ TEST(JoinNamespaces, SaysWhatIsAnotherNamespace) {
 }
 
 TEST(JoinNamespaces, LeavesTheKernelsWordWhereTheTypeIsRight) {
-  ScriptedKernel kernel(Opened("/n/mnt", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/mnt", 5) + R"(
     setns(5, CLONE_NEWNS) = EINVAL
     fstatfs(5) = NSFS_MAGIC
     ioctl(5, NS_GET_NSTYPE) = CLONE_NEWNS
@@ -137,7 +137,7 @@ TEST(JoinNamespaces, LeavesTheKernelsWordWhereTheTypeIsRight) {
 // The user namespace.
 
 TEST(JoinNamespaces, SkipsTheOwnUserNamespaceAndBecomesUidZeroInIt) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + R"(
     fstat(5) = [4, 100]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 100]
     close(5)
@@ -147,7 +147,7 @@ TEST(JoinNamespaces, SkipsTheOwnUserNamespaceAndBecomesUidZeroInIt) {
 }
 
 TEST(JoinNamespaces, TakesNoUserNamespaceOfAnotherDeviceForItsOwn) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + R"(
     fstat(5) = [5, 100]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 100]
     setns(5, CLONE_NEWUSER)
@@ -160,7 +160,7 @@ TEST(JoinNamespaces, TakesNoUserNamespaceOfAnotherDeviceForItsOwn) {
 // /proc is that of the container once its mount namespace is joined: it may be missing there, or
 // say what the container wants.
 TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/mnt", 6) + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/mnt", 6) + R"(
     setns(6, CLONE_NEWNS)
     close(6)
     setns(5, CLONE_NEWUSER)
@@ -171,7 +171,7 @@ TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
 }
 
 TEST(JoinNamespaces, MustBecomeUidZero) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
     setns(5, CLONE_NEWUSER)
     close(5)
     setresuid(0) = EINVAL
@@ -180,7 +180,7 @@ TEST(JoinNamespaces, MustBecomeUidZero) {
 }
 
 TEST(JoinNamespaces, MayNotBeRefusedTheUserNamespace) {
-  ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + R"(
     setns(5, CLONE_NEWUSER) = EPERM
     close(5)
   )");
@@ -191,7 +191,7 @@ TEST(JoinNamespaces, MayNotBeRefusedTheUserNamespace) {
 // All at once.
 
 TEST(JoinNamespaces, JoinsAllNamespacesOfOneProcessAtOnce) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     readlink("/proc/self") = "42"
     getpid() = 42
     pidfd_open(77) = 5
@@ -202,7 +202,7 @@ TEST(JoinNamespaces, JoinsAllNamespacesOfOneProcessAtOnce) {
 }
 
 TEST(JoinNamespaces, JoinsAForeignUserNamespaceWithTheOthers) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     readlink("/proc/self") = "42"
     getpid() = 42
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
@@ -216,17 +216,17 @@ TEST(JoinNamespaces, JoinsAForeignUserNamespaceWithTheOthers) {
 }
 
 TEST(JoinNamespaces, DoesNotJoinItsOwnUserNamespaceWithTheOthers) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     readlink("/proc/self") = "42"
     getpid() = 42
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
   )" + Opened("/proc/77/ns/user", 5) +
-                        R"(
+                              R"(
     fstat(5) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
   )" + Opened("/proc/77/ns/net", 6) +
-                        R"(
+                              R"(
     setns(6, CLONE_NEWNET)
     close(6)
     close(5)
@@ -240,8 +240,8 @@ TEST(JoinNamespaces, FallsBackToThePassesWhateverThePidfdSays) {
     for (const std::string& first :
          {"pidfd_open(77) = " + error + "\n",
           "pidfd_open(77) = 5\nsetns(5, CLONE_NEWNS|CLONE_NEWNET) = " + error + "\nclose(5)\n"}) {
-      ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + first +
-                            Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
+      const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + first +
+                                  Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
         setns(5, CLONE_NEWNS)
         close(5)
         setns(6, CLONE_NEWNET)
@@ -253,8 +253,8 @@ TEST(JoinNamespaces, FallsBackToThePassesWhateverThePidfdSays) {
 }
 
 TEST(JoinNamespaces, TrustsNoPidOfAnotherPidNamespace) {
-  ScriptedKernel kernel("readlink(\"/proc/self\") = \"43\"\ngetpid() = 42\n" +
-                        Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
+  const ScriptedKernel kernel("readlink(\"/proc/self\") = \"43\"\ngetpid() = 42\n" +
+                              Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
     setns(5, CLONE_NEWNS)
     close(5)
     setns(6, CLONE_NEWNET)
@@ -269,7 +269,7 @@ TEST(JoinNamespaces, TakesOnlyPathsThatAreExactlyOneProcess) {
        {"/proc/78/ns/net", "/proc/77/ns/net ", "/proc/077/ns/net", "/proc/77/ns/../ns/net",
         "/proc/self/ns/net", "/proc//ns/net", "/proc/77/task/77/ns/net", "/run/77/ns/net",
         "/proc/77/ns/uts", "/proc/0/ns/net", "/proc/4294967373/ns/net"}) {
-    ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + R"(
+    const ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + R"(
       setns(5, CLONE_NEWNS)
       close(5)
       setns(6, CLONE_NEWNET)
@@ -280,19 +280,19 @@ TEST(JoinNamespaces, TakesOnlyPathsThatAreExactlyOneProcess) {
 }
 
 TEST(JoinNamespaces, DoesNothingForNothing) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   EXPECT_EQ(JoinAll({}), "success");
 }
 
 // Creating.
 
 TEST(CreateNamespaces, DoesNothingForNothing) {
-  ScriptedKernel kernel("");
+  const ScriptedKernel kernel("");
   EXPECT_SUCCESS(CreateNamespaces(0));
 }
 
 TEST(CreateNamespaces, TriesAgainAfterASpuriousRefusal) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_NEWNS) = EINVAL
     unshare(CLONE_NEWNS) = EINVAL
     unshare(CLONE_NEWNS)
@@ -301,7 +301,7 @@ TEST(CreateNamespaces, TriesAgainAfterASpuriousRefusal) {
 }
 
 TEST(CreateNamespaces, TriesFiveTimesAtMost) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
     unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
     unshare(CLONE_NEWTIME|CLONE_NEWUTS) = EINVAL
@@ -313,7 +313,7 @@ TEST(CreateNamespaces, TriesFiveTimesAtMost) {
 }
 
 TEST(CreateNamespaces, TriesOnceOtherwise) {
-  ScriptedKernel kernel("unshare(CLONE_NEWUSER) = ENOSPC");
+  const ScriptedKernel kernel("unshare(CLONE_NEWUSER) = ENOSPC");
   EXPECT_ERROR(CreateNamespaces(CLONE_NEWUSER),
                "failed to create namespaces: user: No space left on device");
 }

@@ -37,7 +37,7 @@ std::string Message(const std::string& attributes) {
          Bytes(static_cast<std::uint16_t>(62000)) + std::string(10, '\0') + attributes;
 }
 
-std::string Text(std::string text) { return text + std::string(1, '\0'); }
+std::string Text(const std::string& text) { return text + std::string(1, '\0'); }
 
 /// Parses a copy of exactly this size on the heap: AddressSanitizer sees each byte beyond it.
 Result<Bootstrap> ParseAlone(std::string_view message, std::vector<char>& ret_copy) {

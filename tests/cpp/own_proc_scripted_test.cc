@@ -18,7 +18,7 @@ constexpr std::string_view kOpened = R"(
 )";
 
 TEST(OwnProc, WritesInOneCall) {
-  ScriptedKernel kernel(std::string(kOpened) + R"(
+  const ScriptedKernel kernel(std::string(kOpened) + R"(
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "-500")
     close(4)
@@ -28,7 +28,7 @@ TEST(OwnProc, WritesInOneCall) {
 }
 
 TEST(OwnProc, IsNotOpenedWhereItIsNoProcfs) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = ENOENT
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
     fstatfs(3) = 16914836
@@ -44,7 +44,7 @@ TEST(OwnProc, IsNotOpenedWhereItIsNoProcfs) {
 }
 
 TEST(OwnProc, SaysWhatCouldNotBeWrittenWhere) {
-  ScriptedKernel kernel(std::string(kOpened) + R"(
+  const ScriptedKernel kernel(std::string(kOpened) + R"(
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = EACCES
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "-500") = EACCES

@@ -13,17 +13,18 @@ namespace {
 using test::ScriptedKernel;
 
 TEST(WriteNetlinkReply, IsOneLine) {
-  ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":41,\"stage2_pid\":4194304}\n"))");
+  const ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":41,\"stage2_pid\":4194304}\n"))");
   EXPECT_SUCCESS(WriteNetlinkReply(3, 41, 4194304));
 }
 
 TEST(WriteNetlinkReply, HasRoomForTheLargestNumbers) {
-  ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":2147483647}\n"))");
+  const ScriptedKernel kernel(
+      R"(write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":2147483647}\n"))");
   EXPECT_SUCCESS(WriteNetlinkReply(3, 2147483647, 2147483647));
 }
 
 TEST(WriteNetlinkReply, GoesOnAfterAShortWrite) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 1
     write(3, "\"stage1_pid\":1,\"stage2_pid\":2}\n") = 29
     write(3, "}\n") = 1
@@ -33,7 +34,7 @@ TEST(WriteNetlinkReply, GoesOnAfterAShortWrite) {
 }
 
 TEST(WriteNetlinkReply, SaysThatItFailed) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 30
     write(3, "}\n") = EPIPE
   )");
@@ -41,13 +42,13 @@ TEST(WriteNetlinkReply, SaysThatItFailed) {
 }
 
 TEST(WriteNetlinkReply, DoesNotTryForEver) {
-  ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 0)");
+  const ScriptedKernel kernel(R"(write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 0)");
   EXPECT_ERROR(WriteNetlinkReply(3, 1, 2),
                "failed to write the reply to INITPIPE: it takes nothing");
 }
 
 TEST(WriteClassicReply, HasTheSpacesOf2015) {
-  ScriptedKernel kernel(R"(write(7, "{ \"pid\" : 42 }\n"))");
+  const ScriptedKernel kernel(R"(write(7, "{ \"pid\" : 42 }\n"))");
   EXPECT_SUCCESS(WriteClassicReply(7, 42));
 }
 

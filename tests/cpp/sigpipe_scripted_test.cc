@@ -24,12 +24,12 @@ TEST(IgnoredSigpipe, EndsWithTheDispositionBefore) {
 }
 
 TEST(IgnoredSigpipe, DoesNotEndByItself) {
-  ScriptedKernel kernel("sigaction(SIGPIPE, SIG_IGN)");
+  const ScriptedKernel kernel("sigaction(SIGPIPE, SIG_IGN)");
   EXPECT_SUCCESS(IgnoredSigpipe().Start());
 }
 
 TEST(IgnoredSigpipe, SaysWhatFailed) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     sigaction(SIGPIPE, SIG_IGN) = EINVAL
     sigaction(SIGPIPE, SIG_DFL) = EINVAL
   )");

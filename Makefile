@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
+	@echo 'make bench   measure launches and whole commands next to runc, and write docs/bench'
 	@echo 'make lint    formatting and static analysis only'
 	@echo 'make format  format C++ and Go sources in place'
 	@echo 'make clean   remove build folders'
@@ -16,6 +17,10 @@ demo:
 test:
 	@scripts/setup
 	@go run ./tests/run
+
+bench:
+	@scripts/setup
+	@cd tests/bench && go run . -out docs/bench
 
 lint:
 	@scripts/setup

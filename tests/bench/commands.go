@@ -252,6 +252,8 @@ func (r *runtimes) setArgs(args ...string) error {
 	if !ok {
 		return errors.New("runc spec wrote no process")
 	}
+	// Older than what runc writes: crun 1.8 refuses versions that it has not heard of.
+	spec["ociVersion"] = "1.0.2"
 	process["terminal"] = false
 	process["args"] = args
 	if text, err = json.Marshal(spec); err != nil {

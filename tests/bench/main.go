@@ -100,10 +100,11 @@ func progress(what string) { fmt.Fprintln(os.Stderr, "bench:", what) }
 
 // CommandLine is how this run is made again.
 func commandLine() string {
-	if len(os.Args) == 1 {
+	args := strings.Join(os.Args[1:], " ")
+	if args == "-out docs/bench" {
 		return "make bench"
 	}
-	return "cd tests/bench && go run . " + strings.Join(os.Args[1:], " ")
+	return strings.TrimSpace("cd tests/bench && go run . " + args)
 }
 
 // RepoRoot is the root of the module that this one is nested in.

@@ -121,7 +121,9 @@ class [[nodiscard]] Result {
 /// error.
 #define ASSIGN_OR_RETURN(variable, expression) \
   ASSIGN_OR_RETURN_(NSENTER_CONCAT(result_on_line_, __LINE__), variable, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot stand in parentheses
 #define ASSIGN_OR_RETURN_(result, variable, expression) \
   auto result = (expression);                           \
   if (!result.ok()) return result.error();              \
   variable = std::move(result.value())
+// NOLINTEND(bugprone-macro-parentheses)

@@ -2,9 +2,9 @@
 
 #include "classic.h"
 
-#include "clone.h"
 #include "fd.h"
 #include "gate.h"
+#include "hand_over.h"
 #include "init_process.h"
 #include "namespace_type.h"
 #include "namespaces.h"
@@ -25,7 +25,6 @@ constexpr NamespaceType kJoined[] = {
     {"pid", CLONE_NEWPID}, {"mnt", CLONE_NEWNS},
 };
 
-constexpr char kReported = 'r';    // launched process: the parent knows of you
 constexpr char kHasConsole = 'c';  // init process: the console is mine
 constexpr char kFailed = 'f';      // init process: it is not, and I say why
 
@@ -92,15 +91,10 @@ Status JoinNamespacesOf(pid_t pid) {
   return JoinEachOf(pid);
 }
 
-/// The processes' ways to wait for each other. The second is used with a console only.
-struct Gates {
-  Gate reported;  // opened by the launched process
-  Gate console;   // opened by the init process
-};
-
-/// Init process, with a console: takes it, and lets the launched process know how that went. What
-/// fails here is said before the other is told, and while standard error is not the console yet.
-Status TakeConsoleAndTell(int console, const Gate& gate, const Log& log) {
+/// Init process: takes the console, and lets the launched process know how that went. What fails
+/// here is said before the other is told, and while standard error is not the console yet.
+Status TakeConsoleAndTell(int console, Gate& gate, const Log& log) {
+  gate.KeepOpeningEnd();
   Status taken = StartSession();
   if (taken.ok()) taken = TakeConsole(console);
   if (taken.ok()) return gate.Open(kHasConsole);
@@ -109,36 +103,35 @@ Status TakeConsoleAndTell(int console, const Gate& gate, const Log& log) {
   return Error::AlreadyReported();
 }
 
-/// Init process.
-Result<Next> GoOnAsInitProcess(const UniqueFd& console, Gates& gates, const Log& log) {
-  gates.reported.KeepWaitingEnd();
-  gates.console.KeepOpeningEnd();
-  if (console.valid()) {
-    RETURN_IF_ERROR(TakeConsoleAndTell(console.get(), gates.console, log));
-  }
-  ASSIGN_OR_RETURN(const char word, gates.reported.Wait());
-  if (word != kReported) return Error::AlreadyReported();
-  if (!console.valid()) RETURN_IF_ERROR(StartSession());
-  return Next::kGoOn;
+/// Launched process: waits until the init process has the console.
+Status WaitForConsole(Gate& gate) {
+  gate.KeepWaitingEnd();
+  ASSIGN_OR_RETURN(const char word, gate.Wait());
+  if (word == kFailed) return Error::AlreadyReported();
+  if (word != kHasConsole) return Error::Of("the init process ended before it had the console");
+  return {};
 }
 
-/// Launched process.
-Result<Next> ReportAndLeave(int pipe, bool has_console, pid_t init, Gates& gates) {
-  gates.reported.KeepOpeningEnd();
-  gates.console.KeepWaitingEnd();
-  if (has_console) {
-    ASSIGN_OR_RETURN(const char word, gates.console.Wait());
-    if (word == kFailed) return Error::AlreadyReported();
-    if (word != kHasConsole) return Error::Of("the init process ended before it had the console");
-  }
-  RETURN_IF_ERROR(WriteClassicReply(pipe, init));
-  RETURN_IF_ERROR(gates.reported.Open(kReported));
-  return Next::kLeave;
+Status GoOnWithConsole(int pipe, int console, Log& log) {
+  ASSIGN_OR_RETURN(Gate gate, Gate::Make());
+  const auto prepare = [&] { return TakeConsoleAndTell(console, gate, log); };
+  const auto report = [&](pid_t init) -> Status {
+    RETURN_IF_ERROR(WaitForConsole(gate));
+    return WriteClassicReply(pipe, init);
+  };
+  return BecomeInitProcess({.memory = Memory::kCopied, .report = report, .prepare = prepare}, log);
+}
+
+Status GoOnWithoutConsole(int pipe, Log& log) {
+  const auto report = [&](pid_t init) { return WriteClassicReply(pipe, init); };
+  RETURN_IF_ERROR(
+      BecomeInitProcess({.memory = Memory::kShared, .report = report, .prepare = {}}, log));
+  return StartSession();
 }
 
 }  // namespace
 
-Result<Next> ServeClassic(const Environment& environment, Log& log) {
+Status ServeClassic(const Environment& environment, Log& log) {
   ASSIGN_OR_RETURN(const pid_t pid, ParseNumber("_LIBCONTAINER_INITPID", environment.init_pid));
   if (pid == 0) return Error::Of("invalid _LIBCONTAINER_INITPID \"0\": not a process");
   ASSIGN_OR_RETURN(const int pipe,
@@ -146,18 +139,8 @@ Result<Next> ServeClassic(const Environment& environment, Log& log) {
   // Before anything is joined: the path is the caller's.
   ASSIGN_OR_RETURN(const UniqueFd console, OpenConsole(environment.console_path));
   RETURN_IF_ERROR(JoinNamespacesOf(pid));
-
-  Gates gates;
-  ASSIGN_OR_RETURN(gates.reported, Gate::Make());
-  if (console.valid()) {
-    ASSIGN_OR_RETURN(gates.console, Gate::Make());
-  }
-  ASSIGN_OR_RETURN(const pid_t init, CloneSibling("the init process"));
-  if (init == 0) {
-    log.SetProcess(ProcessTag::kInit);
-    return GoOnAsInitProcess(console, gates, log);
-  }
-  return ReportAndLeave(pipe, console.valid(), init, gates);
+  return console.valid() ? GoOnWithConsole(pipe, console.get(), log)
+                         : GoOnWithoutConsole(pipe, log);
 }
 
 }  // namespace nsenter

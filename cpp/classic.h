@@ -8,10 +8,10 @@
 #include "environment.h"
 #include "error.h"
 #include "log.h"
-#include "next.h"
 
 namespace nsenter {
 
-Result<Next> ServeClassic(const Environment& environment, Log& log);
+/// Returns in the init process, or in the launched process an error.
+Status ServeClassic(const Environment& environment, Log& log);
 
 }  // namespace nsenter

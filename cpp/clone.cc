@@ -5,60 +5,73 @@
 #include "sys.h"
 
 #include <cerrno>
-#include <cstddef>
 #include <sched.h>
 
 namespace nsenter {
 namespace {
 
-/// Where libc keeps things for this thread that the kernel knows too, and that a clone loses.
-struct ThreadState {
-  int* cached_tid = nullptr;          // null: not found
-  int* kernel_tid_address = nullptr;  // where the kernel reports this thread's end
-  void* robust_list = nullptr;
-  std::size_t robust_list_size = 0;
+// Enough for the helper, which may have to put together the arguments of a mapping tool. Pages that
+// are not touched take no memory.
+constexpr std::size_t kStackSize = 64UL * 1024;
+alignas(16) constinit char stack[kStackSize] = {};
 
-  static ThreadState Find();
-};
+}  // namespace
 
 ThreadState ThreadState::Find() {
   ThreadState state;
   // Both calls can be missing (CONFIG_CHECKPOINT_RESTORE, or a filter). Then there is nothing to
   // restore from, and the child goes on as after a plain clone: C code in it works but for what
   // asks libc for its thread id.
-  if (sys::ThreadIdAddress(&state.kernel_tid_address) < 0) state.kernel_tid_address = nullptr;
-  if (sys::RobustList(&state.robust_list, &state.robust_list_size) < 0) state.robust_list = nullptr;
+  if (sys::ThreadIdAddress(&state.kernel_tid_address_) < 0) state.kernel_tid_address_ = nullptr;
+  if (sys::RobustList(&state.robust_list_, &state.robust_list_size_) < 0) {
+    state.robust_list_ = nullptr;
+  }
 #ifdef __GLIBC__
   // glibc has the kernel clear its cached thread id when the thread ends.
-  int* const candidate = state.kernel_tid_address;
+  int* const candidate = state.kernel_tid_address_;
 #else
   // musl has the kernel clear a lock instead. Its thread id lies before errno (struct pthread).
   int* const candidate = &errno - 1;
 #endif
   // Only what holds our thread id is taken for the place where it is cached.
-  if (candidate != nullptr && *candidate == sys::ThreadId()) state.cached_tid = candidate;
+  if (candidate != nullptr && *candidate == sys::ThreadId()) state.cached_tid_ = candidate;
   return state;
 }
 
-}  // namespace
+// None of the calls below can fail: the values are the kernel's own.
+
+void ThreadState::RestoreInCopy() const {
+  if (robust_list_ != nullptr) sys::SetRobustList(robust_list_, robust_list_size_);
+  if (!ClearsCachedTid() && kernel_tid_address_ != nullptr) {
+    sys::SetThreadIdAddress(kernel_tid_address_);
+  }
+}
+
+void ThreadState::RestoreInSharedMemory() const {
+  if (robust_list_ != nullptr) sys::SetRobustList(robust_list_, robust_list_size_);
+  if (kernel_tid_address_ != nullptr) sys::SetThreadIdAddress(kernel_tid_address_);
+  // A copy inherits them, a process that shares memory does not (rseq(2)).
+  sys::RestoreRestartableSequences();
+}
 
 Result<pid_t> CloneSibling(std::string_view what) {
   const ThreadState state = ThreadState::Find();
   // With CLONE_PARENT the child's exit signal is ours, and one in the flags is ignored.
   unsigned long flags = CLONE_PARENT;
-  if (state.cached_tid != nullptr) flags |= CLONE_CHILD_SETTID;
-  if (state.cached_tid != nullptr && state.cached_tid == state.kernel_tid_address) {
-    flags |= CLONE_CHILD_CLEARTID;
-  }
-  const pid_t pid = sys::Clone(flags, state.cached_tid);
+  if (state.cached_tid() != nullptr) flags |= CLONE_CHILD_SETTID;
+  if (state.ClearsCachedTid()) flags |= CLONE_CHILD_CLEARTID;
+  const pid_t pid = sys::Clone(flags, state.cached_tid());
   if (pid < 0) return Error::WithCode(pid, "failed to create ", what);
-  if (pid == 0) {
-    // Neither can fail: the values are the kernel's own.
-    if (state.robust_list != nullptr) sys::SetRobustList(state.robust_list, state.robust_list_size);
-    if (state.kernel_tid_address != state.cached_tid && state.kernel_tid_address != nullptr) {
-      sys::SetThreadIdAddress(state.kernel_tid_address);
-    }
-  }
+  if (pid == 0) state.RestoreInCopy();
+  return pid;
+}
+
+Result<pid_t> CloneSharingMemory(int (*function)(void*), void* argument, int* child_tid,
+                                 std::string_view what) {
+  unsigned long flags = CLONE_PARENT | CLONE_VM;
+  if (child_tid != nullptr) flags |= CLONE_CHILD_SETTID;
+  const pid_t pid = sys::CloneOnStack(flags, function, argument, stack + kStackSize, child_tid);
+  if (pid < 0) return Error::WithCode(pid, "failed to create ", what);
   return pid;
 }
 

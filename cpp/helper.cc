@@ -25,46 +25,68 @@ Status Send(int socket, char message) {
   return {};
 }
 
+/// All that the helper needs to know.
+struct Work {
+  int socket = -1;      // the helper's end
+  int others_end = -1;  // the launched process's, of which the helper has a copy
+  pid_t launched = 0;
+  const Bootstrap* bootstrap = nullptr;
+  const OwnProc* proc = nullptr;
+  Log log{""};
+};
+
+// Not in a frame of the launched process, which may fail and leave that while the helper, with the
+// same memory, has not even run yet. What the pointers point to is used only while the launched
+// process waits.
+constinit Work work = {};
+
 /// What the helper does until it is no longer needed.
-Status Serve(int socket, pid_t launched, const Bootstrap& bootstrap, const OwnProc& proc,
-             const Log& log) {
+Status Serve() {
   char message = 0;
-  const int got = sys::Read(socket, &message, sizeof(message));
+  const int got = sys::Read(work.socket, &message, sizeof(message));
   if (got < 0) return Error::WithCode(got, "failed to read the launched process's request");
   // The launched process has ended. If it failed, it has said so itself.
   if (got == 0) return Error::AlreadyReported();
   if (message != kWrite) return Error::Of("the launched process made an unknown request");
-  RETURN_IF_ERROR(WriteIdMaps(bootstrap, proc, launched, MapWriter::kOutside));
-  log.Debug("wrote the id maps of process ", launched);
-  return Send(socket, kDone);
+  RETURN_IF_ERROR(WriteIdMaps(*work.bootstrap, *work.proc, work.launched, MapWriter::kOutside));
+  work.log.Debug("wrote the id maps of process ", work.launched);
+  return Send(work.socket, kDone);
 }
 
-[[noreturn]] void RunHelper(int socket, pid_t launched, const Bootstrap& bootstrap,
-                            const OwnProc& proc, Log log) {
-  log.SetProcess(ProcessTag::kHelper);
-  const Status served = Serve(socket, launched, bootstrap, proc, log);
+int RunHelper(void* /*argument*/) {
+  // Or the end of the launched process would go unnoticed. By number: that process's own stays
+  // open, and so does the object that owns it.
+  sys::Close(work.others_end);
+  work.log.SetProcess(ProcessTag::kHelper);
+  const Status served = Serve();
   if (served.ok()) sys::Exit(0);
-  log.Fatal(served.error());
+  work.log.Fatal(served.error());
   // If this fails too, the launched process sees our end instead.
-  sys::Write(socket, &kFailed, sizeof(kFailed));
+  sys::Write(work.socket, &kFailed, sizeof(kFailed));
   sys::Exit(1);
+}
+
+Result<pid_t> CloneHelper(bool share_memory) {
+  constexpr std::string_view kWhat = "the helper";
+  if (share_memory) return CloneSharingMemory(RunHelper, nullptr, nullptr, kWhat);
+  const Result<pid_t> pid = CloneSibling(kWhat);
+  if (pid.ok() && pid.value() == 0) RunHelper(nullptr);
+  return pid;
 }
 
 }  // namespace
 
-Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log) {
+Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
+                             const Log& log) {
   int ends[2];
   const int result = sys::SocketPair(ends);
   if (result < 0) return Error::WithCode(result, "failed to create a socket for the helper");
   Helper helper;
   helper.socket_.Reset(ends[0]);
   const UniqueFd helpers_end(ends[1]);
-  const pid_t launched = sys::ProcessId();
-  ASSIGN_OR_RETURN(helper.pid_, CloneSibling("the helper"));
-  if (helper.pid_ == 0) {
-    helper.socket_.Reset();  // or the end of the launched process would go unnoticed
-    RunHelper(helpers_end.get(), launched, bootstrap, proc, log);
-  }
+  helper.shares_memory_ = memory == Memory::kShared;
+  work = {ends[1], ends[0], sys::ProcessId(), &bootstrap, &proc, log};
+  ASSIGN_OR_RETURN(helper.pid_, CloneHelper(helper.shares_memory_));
   return helper;
 }
 
@@ -75,7 +97,7 @@ Status Helper::WriteMaps() const {
     return Error::WithCode(written, "failed to ask the helper for the id maps");
   }
   char answer = 0;
-  const int got = sys::Read(socket_.get(), &answer, sizeof(answer));
+  int got = sys::Read(socket_.get(), &answer, sizeof(answer));
   // A helper that was killed before it read the request leaves a reset connection.
   if (got == 0 || got == -ECONNRESET) {
     return Error::Of("the helper ended before it had written the id maps");
@@ -83,6 +105,11 @@ Status Helper::WriteMaps() const {
   if (got < 0) return Error::WithCode(got, "failed to read the helper's answer");
   if (answer == kFailed) return Error::AlreadyReported();
   if (answer != kDone) return Error::Of("the helper gave an unknown answer");
+  if (shares_memory_) {
+    // Its descriptors are closed after it has let go of the memory.
+    got = sys::Read(socket_.get(), &answer, sizeof(answer));
+    if (got < 0) return Error::WithCode(got, "failed to wait for the helper's end");
+  }
   return {};
 }
 

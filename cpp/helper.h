@@ -10,6 +10,7 @@
 #include "error.h"
 #include "fd.h"
 #include "log.h"
+#include "memory.h"
 #include "own_proc.h"
 
 #include <sys/types.h>
@@ -23,17 +24,23 @@ class Helper {
 
   /// Clones the helper, a sibling, which waits for WriteMaps. Before anything is joined: it would
   /// otherwise be a process inside, with the privileges of one outside.
-  static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log);
+  ///
+  /// With kShared it uses the launched process's memory, which must then be out of everybody's
+  /// reach until WriteMaps has returned. `bootstrap` and `proc` have to live until then.
+  static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
+                              const Log& log);
 
-  /// Has the maps written, and waits for that.
+  /// Has the maps written, and waits until they are and, if memory is shared, the helper is gone.
   [[nodiscard]] Status WriteMaps() const;
 
   [[nodiscard]] bool exists() const { return pid_ != 0; }
   [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] bool SharesMemory() const { return shares_memory_; }
 
  private:
   UniqueFd socket_;
   pid_t pid_ = 0;
+  bool shares_memory_ = false;
 };
 
 }  // namespace nsenter

@@ -30,10 +30,28 @@ bool NeedsOwnProc(const Bootstrap& bootstrap) {
          bootstrap.Creates(CLONE_NEWUSER);
 }
 
+/// The helper keeps the privileges that we are about to give up. So it may share our memory only
+/// where nobody else can get at that: before we are in any namespace that somebody else is in, and
+/// while we are non-dumpable, so that it takes CAP_SYS_PTRACE over the user namespace that we come
+/// from. (It takes less to trace a process in a new user namespace: whoever has the uid that
+/// created it is privileged over it.) Then only root may write to our /proc files, which the helper
+/// does.
+Result<Helper> StartHelper(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log) {
+  const bool share = bootstrap.join_count == 0 && sys::CanShareMemory() &&
+                     sys::EffectiveUserId() == 0 && sys::Dumpable() == 1;
+  if (!share) return Helper::Start(bootstrap, proc, Memory::kCopied, log);
+  RETURN_IF_ERROR(SetDumpable(false));
+  return Helper::Start(bootstrap, proc, Memory::kShared, log);
+}
+
 /// Has the maps of our user namespace written, by ourselves or by the helper.
 Status WriteMaps(const Bootstrap& bootstrap, const OwnProc& proc, const Helper& helper) {
-  if (helper.exists()) return helper.WriteMaps();
-  return WriteIdMaps(bootstrap, proc, sys::ProcessId(), MapWriter::kInside);
+  if (!helper.exists()) {
+    return WriteIdMaps(bootstrap, proc, sys::ProcessId(), MapWriter::kInside);
+  }
+  RETURN_IF_ERROR(helper.WriteMaps());
+  // As before StartHelper.
+  return helper.SharesMemory() ? SetDumpable(true) : Status();
 }
 
 /// A new user namespace, alone: namespaces created in the same call can end up as property of the
@@ -85,7 +103,7 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
 
   Helper helper;
   if (bootstrap.Creates(CLONE_NEWUSER) && !MayWriteOwnMaps(bootstrap)) {
-    ASSIGN_OR_RETURN(helper, Helper::Start(bootstrap, proc, log));
+    ASSIGN_OR_RETURN(helper, StartHelper(bootstrap, proc, log));
     log.SetProcess(ProcessTag::kLaunched);
   }
 

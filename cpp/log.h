@@ -23,7 +23,7 @@ enum class ProcessTag : int { kOnlyOne = -1, kLaunched = 0, kHelper = 1, kInit =
 class Log {
  public:
   /// Fatal lines on standard error, each beginning with `prefix`.
-  explicit Log(std::string_view prefix) : prefix_(prefix) {}
+  explicit constexpr Log(std::string_view prefix) : prefix_(prefix) {}
 
   /// Sends lines to `fd`, which stays the caller's.
   void SendTo(int fd) { fd_ = fd; }

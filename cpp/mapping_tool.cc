@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
+#include <sched.h>
 #include <sys/wait.h>
 
 namespace nsenter {
@@ -58,7 +60,7 @@ struct ToolCall {
 };
 
 // Runs in the child, which shares the helper's memory but not its descriptors and dispositions.
-void BecomeTool(void* argument) {
+int BecomeTool(void* argument) {
   auto* const call = static_cast<ToolCall*>(argument);
   // We ignore it, and what is ignored stays so in a program that is executed.
   struct sigaction by_default = {};
@@ -89,7 +91,11 @@ Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map) {
   path.Append(tool);
   const Arguments arguments(path.c_str(), pid, map);
   ToolCall call = {path.c_str(), arguments.get(), 0};
-  const pid_t child = sys::RunInVfork(BecomeTool, &call);
+  // fork would copy our page tables only for exec to drop the copy. With CLONE_VFORK we stand still
+  // until then.
+  alignas(16) char stack[4096];
+  const pid_t child = sys::CloneOnStack(CLONE_VM | CLONE_VFORK | SIGCHLD, BecomeTool, &call,
+                                        std::end(stack), nullptr);
   if (child < 0) return Error::WithCode(child, "failed to create a process for ", tool);
   int status = 0;
   result = sys::Wait(child, &status);

@@ -2,8 +2,7 @@
 
 #include "netlink.h"
 
-#include "clone.h"
-#include "gate.h"
+#include "hand_over.h"
 #include "init_process.h"
 #include "launched_process.h"
 #include "message_reader.h"
@@ -39,34 +38,9 @@ void LogAffinity(const Log& log) {
   log.Debug("affinity: 0x", digits.view());
 }
 
-constexpr char kReported = 'r';  // launched process: the parent knows of you
-
-/// Init process: waits until the parent knows of it.
-Result<Next> GoOnAsInitProcess(Gate& gate, Log& log) {
-  log.SetProcess(ProcessTag::kInit);
-  gate.KeepWaitingEnd();
-  ASSIGN_OR_RETURN(const char word, gate.Wait());
-  // The launched process has ended before its time. If it failed, it has said so itself.
-  if (word != kReported) return Error::AlreadyReported();
-  RETURN_IF_ERROR(StartSession());
-  RETURN_IF_ERROR(TakeInitName());
-  log.Debug("<= nsexec container setup");
-  return Next::kGoOn;
-}
-
-/// Launched process: tells the parent of `init`, which from then on is the parent's.
-Result<Next> ReportAndLeave(int pipe, pid_t stage1, pid_t init, Gate& gate, Log& log) {
-  log.SetProcess(ProcessTag::kLaunched);
-  gate.KeepOpeningEnd();
-  log.Debug("created init process ", init);
-  RETURN_IF_ERROR(WriteNetlinkReply(pipe, stage1, init));
-  RETURN_IF_ERROR(gate.Open(kReported));
-  return Next::kLeave;
-}
-
 }  // namespace
 
-Result<Next> ServeNetlink(const Environment& environment, Log& log) {
+Status ServeNetlink(const Environment& environment, Log& log) {
   ASSIGN_OR_RETURN(const int pipe, ParseNumber("_LIBCONTAINER_INITPIPE", environment.init_pipe));
   log.Debug("=> nsexec container setup");
   LogAffinity(log);
@@ -77,10 +51,18 @@ Result<Next> ServeNetlink(const Environment& environment, Log& log) {
 
   ASSIGN_OR_RETURN(const pid_t stage1, EnterNamespaces(bootstrap, log));
 
-  ASSIGN_OR_RETURN(Gate gate, Gate::Make());
-  ASSIGN_OR_RETURN(const pid_t init, CloneSibling("the init process"));
-  if (init == 0) return GoOnAsInitProcess(gate, log);
-  return ReportAndLeave(pipe, stage1, init, gate, log);
+  const auto report = [&](pid_t init) -> Status {
+    log.Debug("created init process ", init);
+    return WriteNetlinkReply(pipe, stage1, init);
+  };
+  const Memory memory = bootstrap.Creates(CLONE_NEWTIME) ? Memory::kCopied : Memory::kShared;
+  RETURN_IF_ERROR(BecomeInitProcess({.memory = memory, .report = report, .prepare = {}}, log));
+
+  // Init process, from here on. The parent knows of us.
+  RETURN_IF_ERROR(StartSession());
+  RETURN_IF_ERROR(TakeInitName());
+  log.Debug("<= nsexec container setup");
+  return {};
 }
 
 }  // namespace nsenter

@@ -7,7 +7,6 @@
 #include "environment.h"
 #include "log.h"
 #include "netlink.h"
-#include "next.h"
 #include "protocol.h"
 #include "sigpipe.h"
 #include "sys.h"
@@ -33,7 +32,7 @@ Status SetLogLevel(const Environment& environment, Log& log) {
   return {};
 }
 
-Result<Next> ServeParent(const Environment& environment, Log& log) {
+Status ServeParent(const Environment& environment, Log& log) {
   // First, so that whatever is refused is said there; what is wrong with it has its turn below.
   const bool log_opened = OpenLog(environment, log).ok();
   const bool level_set = SetLogLevel(environment, log).ok();
@@ -42,7 +41,7 @@ Result<Next> ServeParent(const Environment& environment, Log& log) {
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
   switch (protocol) {
     case Protocol::kNone:
-      return Next::kGoOn;
+      return {};
     case Protocol::kClassic:
       return ServeClassic(environment, log);
     case Protocol::kNetlink:
@@ -53,15 +52,15 @@ Result<Next> ServeParent(const Environment& environment, Log& log) {
   __builtin_unreachable();
 }
 
-Result<Next> Run(const Environment& environment, Log& log) {
+/// Returns in the process that goes on as a Go program, or an error.
+Status Run(const Environment& environment, Log& log) {
   IgnoredSigpipe sigpipe;
   RETURN_IF_ERROR(sigpipe.Start());
   if (IsPrivilegedProgram()) {
     return Error::Of("refused: the program runs with privileges that its caller does not have");
   }
-  ASSIGN_OR_RETURN(const Next next, ServeParent(environment, log));
-  if (next == Next::kGoOn) RETURN_IF_ERROR(sigpipe.End());
-  return next;
+  RETURN_IF_ERROR(ServeParent(environment, log));
+  return sigpipe.End();
 }
 
 }  // namespace
@@ -77,10 +76,8 @@ extern "C" void nsexec() {
   if (!environment.AsksForSomething()) return;
 
   Log log(environment.init_pid != nullptr ? "nsenter: " : "FATAL: ");
-  const Result<Next> next = Run(environment, log);
-  if (!next.ok()) {
-    log.Fatal(next.error());
-    sys::Exit(1);
-  }
-  if (next.value() == Next::kLeave) sys::Exit(0);
+  const Status status = Run(environment, log);
+  if (status.ok()) return;
+  log.Fatal(status.error());
+  sys::Exit(1);
 }

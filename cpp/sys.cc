@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <type_traits>
 #include <unistd.h>
 
 // Newer than the headers this may be compiled with.
@@ -30,9 +32,22 @@
 #define PR_GET_TID_ADDRESS 40
 #endif
 
-// The calls that change ids are made directly: libc's versions also tell its other threads, of
-// which there are none here. 32-bit systems have them twice; the plain name is the one with 16-bit
-// ids.
+#if defined(__GLIBC__) && __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#define NSENTER_RSEQ
+// Libraries older than the headers do not have them.
+#pragma weak __rseq_offset
+#pragma weak __rseq_size
+#endif
+
+// Nearly all calls are made through syscall(2), and not through libc's function of that name. In a
+// program that is linked lazily, each function of libc costs a search through the symbols of all
+// libraries when it is first called, which takes longer than most of the calls themselves; and
+// libc's setresuid and the like also tell its other threads, of which there are none here. libc's
+// own function is used where the kernel's structures differ from machine to machine, and where
+// speed does not matter.
+//
+// 32-bit systems have the calls that change ids twice; the plain name is the one with 16-bit ids.
 #ifdef SYS_setresuid32
 #define NSENTER_SYS_SETRESUID SYS_setresuid32
 #define NSENTER_SYS_SETRESGID SYS_setresgid32
@@ -43,12 +58,30 @@
 #define NSENTER_SYS_SETGROUPS SYS_setgroups
 #endif
 
+#if defined(__has_feature)
+#define NSENTER_HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define NSENTER_HAS_FEATURE(feature) 0
+#endif
+
 namespace nsenter::sys {
 namespace {
 
+/// An argument as a register holds it.
+template <typename T>
+long Word(T argument) {
+  if constexpr (std::is_pointer_v<T>) {
+    return reinterpret_cast<long>(argument);
+  } else if constexpr (std::is_null_pointer_v<T>) {
+    return 0;
+  } else {
+    return static_cast<long>(argument);
+  }
+}
+
 /// Makes the call until no signal interrupts it, and turns libc's -1 and errno into one number.
-template <typename Call>
-int Uninterrupted(Call call) {
+template <typename Callable>
+int Uninterrupted(Callable call) {
   long result = 0;
   do {
     result = call();
@@ -56,11 +89,44 @@ int Uninterrupted(Call call) {
   return result == -1 ? -errno : static_cast<int>(result);
 }
 
+/// The same for a system call by its number.
+template <typename... Arguments>
+int Call(long number, Arguments... arguments) {
+  return Uninterrupted([=] { return syscall(number, Word(arguments)...); });
+}
+
+/// NSEXEC_COPY_MEMORY is for tools that know no process which shares memory, such as valgrind.
+#if defined(NSEXEC_COPY_MEMORY) || (defined(__GLIBC__) && !defined(NSENTER_RSEQ)) ||   \
+    defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                   \
+    NSENTER_HAS_FEATURE(address_sanitizer) || NSENTER_HAS_FEATURE(memory_sanitizer) || \
+    NSENTER_HAS_FEATURE(thread_sanitizer)
+constexpr bool kBuiltToShareMemory = false;
+#else
+constexpr bool kBuiltToShareMemory = true;
+#endif
+
+/// True if the processor checks return addresses against a second stack, which we do not switch.
+bool HasShadowStack() {
+#if defined(__x86_64__)
+  // Reads the pointer to it; does nothing where there is none.
+  unsigned long pointer = 0;
+  asm volatile("rdsspq %0" : "+r"(pointer));
+  return pointer != 0;
+#elif defined(__aarch64__)
+  // CHKFEAT, a hint: clears the bit of a feature that is on.
+  register unsigned long features asm("x16") = 1;
+  asm volatile("hint #40" : "+r"(features));
+  return features == 0;
+#else
+  return false;
+#endif
+}
+
 /// Moves a descriptor off standard input, output and error. Takes and gives -errno too.
 int AboveStdio(int fd) {
   if (fd < 0 || fd > STDERR_FILENO) return fd;
-  const int moved = Uninterrupted([=] { return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); });
-  close(fd);
+  const int moved = Call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  Close(fd);
   return moved;
 }
 
@@ -69,7 +135,7 @@ int PairAboveStdio(int result, int fds[2]) {
   for (int i = 0; i < 2; ++i) {
     fds[i] = AboveStdio(fds[i]);
     if (fds[i] >= 0) continue;
-    close(fds[1 - i]);
+    Close(fds[1 - i]);
     return fds[i];
   }
   return 0;
@@ -78,23 +144,19 @@ int PairAboveStdio(int result, int fds[2]) {
 }  // namespace
 
 int Open(int directory, const char* path, int flags) {
-  return AboveStdio(Uninterrupted([=] { return openat(directory, path, flags | O_CLOEXEC); }));
+  return AboveStdio(Call(SYS_openat, directory, path, flags | O_CLOEXEC));
 }
 
 // Not made again: Linux has closed the descriptor even when it says EINTR (close(2)), and the
 // number may be somebody else's by then.
-void Close(int fd) { close(fd); }
+void Close(int fd) { syscall(SYS_close, Word(fd)); }
 
-int Read(int fd, void* buffer, std::size_t size) {
-  return Uninterrupted([=] { return read(fd, buffer, size); });
-}
+int Read(int fd, void* buffer, std::size_t size) { return Call(SYS_read, fd, buffer, size); }
 
-int Write(int fd, const void* data, std::size_t size) {
-  return Uninterrupted([=] { return write(fd, data, size); });
-}
+int Write(int fd, const void* data, std::size_t size) { return Call(SYS_write, fd, data, size); }
 
 int Peek(int fd, void* buffer, std::size_t size) {
-  return Uninterrupted([=] { return recv(fd, buffer, size, MSG_PEEK); });
+  return Call(SYS_recvfrom, fd, buffer, size, MSG_PEEK, nullptr, nullptr);
 }
 
 int Poll(int fd, short events, int timeout_ms) {
@@ -103,23 +165,19 @@ int Poll(int fd, short events, int timeout_ms) {
   return result <= 0 ? result : entry.revents;
 }
 
-int StatusFlags(int fd) {
-  return Uninterrupted([=] { return fcntl(fd, F_GETFL); });
-}
+int StatusFlags(int fd) { return Call(SYS_fcntl, fd, F_GETFL); }
 
-int DuplicateTo(int from, int to) {
-  return Uninterrupted([=] { return dup2(from, to); });
-}
+int DuplicateTo(int from, int to) { return Call(SYS_dup3, from, to, 0); }
 
 int CloseAllFrom(unsigned first) {
-  if (Uninterrupted([=] { return syscall(SYS_close_range, first, ~0U, 0U); }) == 0) return 0;
+  if (Call(SYS_close_range, first, ~0U, 0U) == 0) return 0;
   // Kernels before 5.9, and filters: one by one, up to the most that Linux allows by default.
   constexpr rlim_t kMost = 1U << 20U;
   rlimit limit = {};
   const int result = Uninterrupted([&] { return getrlimit(RLIMIT_NOFILE, &limit); });
   if (result < 0) return result;
   const rlim_t end = limit.rlim_max < kMost ? limit.rlim_max : kMost;
-  for (rlim_t fd = first; fd < end; ++fd) close(static_cast<int>(fd));
+  for (rlim_t fd = first; fd < end; ++fd) Close(static_cast<int>(fd));
   return 0;
 }
 
@@ -145,27 +203,22 @@ int FileSystemType(int fd, long* ret_type) {
 }
 
 int ReadLink(const char* path, char* buffer, std::size_t size) {
-  return Uninterrupted([=] { return readlink(path, buffer, size); });
+  return Call(SYS_readlinkat, AT_FDCWD, path, buffer, size);
 }
 
-int Pipe(int ret_fds[2]) {
-  return PairAboveStdio(Uninterrupted([=] { return pipe2(ret_fds, O_CLOEXEC); }), ret_fds);
-}
+int Pipe(int ret_fds[2]) { return PairAboveStdio(Call(SYS_pipe2, ret_fds, O_CLOEXEC), ret_fds); }
 
 int SocketPair(int ret_fds[2]) {
-  return PairAboveStdio(
-      Uninterrupted([=] { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds); }),
-      ret_fds);
+  return PairAboveStdio(Call(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds),
+                        ret_fds);
 }
 
 int IsTerminal(int fd) {
   termios settings = {};
-  return Uninterrupted([&] { return ioctl(fd, TCGETS, &settings); });
+  return Call(SYS_ioctl, fd, TCGETS, &settings);
 }
 
-int MakeControllingTerminal(int fd) {
-  return Uninterrupted([=] { return ioctl(fd, TIOCSCTTY, 0); });
-}
+int MakeControllingTerminal(int fd) { return Call(SYS_ioctl, fd, TIOCSCTTY, 0); }
 
 int Map(std::size_t size, void** ret_address) {
   return Uninterrupted([=] {
@@ -176,94 +229,87 @@ int Map(std::size_t size, void** ret_address) {
 
 void Unmap(void* address, std::size_t size) { munmap(address, size); }
 
-int Setns(int fd, int type) {
-  return Uninterrupted([=] { return setns(fd, type); });
-}
+int Setns(int fd, int type) { return Call(SYS_setns, fd, type); }
 
-int Unshare(int flags) {
-  return Uninterrupted([=] { return unshare(flags); });
-}
+int Unshare(int flags) { return Call(SYS_unshare, flags); }
 
-int NamespaceType(int fd) {
-  return Uninterrupted([=] { return ioctl(fd, NS_GET_NSTYPE); });
-}
+int NamespaceType(int fd) { return Call(SYS_ioctl, fd, NS_GET_NSTYPE); }
 
-int OpenPidfd(pid_t pid) {
-  return AboveStdio(Uninterrupted([=] { return syscall(SYS_pidfd_open, pid, 0U); }));
-}
+int OpenPidfd(pid_t pid) { return AboveStdio(Call(SYS_pidfd_open, pid, 0U)); }
 
 int Clone(unsigned long flags, int* child_tid) {
   // Architectures disagree on the order of the last two arguments, the child's tid and its TLS
   // (clone(2)). TLS is ignored without CLONE_SETTLS, so the tid's address is given as both.
-  return Uninterrupted([=] {
 #if defined(__s390__) || defined(__CRIS__)
-    return syscall(SYS_clone, nullptr, flags, nullptr, child_tid, child_tid);
+  return Call(SYS_clone, nullptr, flags, nullptr, child_tid, child_tid);
 #else
-    return syscall(SYS_clone, flags, nullptr, nullptr, child_tid, child_tid);
+  return Call(SYS_clone, flags, nullptr, nullptr, child_tid, child_tid);
 #endif
+}
+
+bool CanShareMemory() { return kBuiltToShareMemory && !HasShadowStack(); }
+
+int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
+                 int* child_tid) {
+  return Uninterrupted([=] {
+    return clone(function, stack_end, static_cast<int>(flags), argument, nullptr, nullptr,
+                 child_tid);
   });
 }
 
-int RunInVfork(void (*function)(void*), void* argument) {
-  pid_t pid = 0;
-  do {
-    // fork would copy our page tables only for exec to drop the copy.
-    pid = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
-  } while (pid == -1 && errno == EINTR);
-  if (pid == 0) {
-    function(argument);
-    _exit(1);
-  }
-  return pid == -1 ? -errno : pid;
-}
-
 int Execute(const char* path, char* const argv[], char* const environment[]) {
-  execve(path, argv, environment);
-  return -errno;
+  return Call(SYS_execve, path, argv, environment);
 }
 
-int Wait(pid_t pid, int* ret_status) {
-  return Uninterrupted([=] { return waitpid(pid, ret_status, 0); });
-}
+int Wait(pid_t pid, int* ret_status) { return Call(SYS_wait4, pid, ret_status, 0, nullptr); }
 
 void Exit(int status) { _exit(status); }
 
-// Not libc's getpid() and gettid(): glibc before 2.25 answers the first from a cache that a raw
-// clone leaves wrong, and musl has the second only since 1.2.
-pid_t ProcessId() { return static_cast<pid_t>(syscall(SYS_getpid)); }
-pid_t ParentProcessId() { return getppid(); }
-pid_t ThreadId() { return static_cast<pid_t>(syscall(SYS_gettid)); }
+// glibc before 2.25 would answer the first and the last from a cache that a raw clone leaves wrong.
+pid_t ProcessId() { return Call(SYS_getpid); }
+pid_t ParentProcessId() { return Call(SYS_getppid); }
+pid_t ThreadId() { return Call(SYS_gettid); }
 
 int ThreadIdAddress(int** ret_address) {
-  return Uninterrupted([=] { return prctl(PR_GET_TID_ADDRESS, ret_address, 0L, 0L, 0L); });
+  return Call(SYS_prctl, PR_GET_TID_ADDRESS, ret_address, 0, 0, 0);
 }
 
-int SetThreadIdAddress(int* address) {
-  return Uninterrupted([=] { return syscall(SYS_set_tid_address, address); });
-}
+int SetThreadIdAddress(int* address) { return Call(SYS_set_tid_address, address); }
 
 int RobustList(void** ret_head, std::size_t* ret_size) {
-  return Uninterrupted([=] { return syscall(SYS_get_robust_list, 0, ret_head, ret_size); });
+  return Call(SYS_get_robust_list, 0, ret_head, ret_size);
 }
 
-int SetRobustList(void* head, std::size_t size) {
-  return Uninterrupted([=] { return syscall(SYS_set_robust_list, head, size); });
+int SetRobustList(void* head, std::size_t size) { return Call(SYS_set_robust_list, head, size); }
+
+void RestoreRestartableSequences() {
+#ifdef NSENTER_RSEQ
+  if (&__rseq_size == nullptr || __rseq_size == 0) return;  // libc has none
+  auto* const area = reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) +
+                                                    __rseq_offset);
+  // The size that every kernel takes; what later ones add, libc then does without.
+  constexpr unsigned kOriginalSize = 32;
+  if (Call(SYS_rseq, area, kOriginalSize, 0, RSEQ_SIG) == 0) return;
+  area->cpu_id = static_cast<__u32>(RSEQ_CPU_ID_REGISTRATION_FAILED);
+#endif
 }
+
+int WaitWhile(const int* word, int value) {
+  return Call(SYS_futex, word, FUTEX_WAIT, value, nullptr);
+}
+
+int Dumpable() { return Call(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0); }
 
 int SetDumpable(bool dumpable) {
-  return Uninterrupted([=] { return prctl(PR_SET_DUMPABLE, dumpable ? 1L : 0L, 0L, 0L, 0L); });
+  return Call(SYS_prctl, PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0);
 }
 
-int SetName(const char* name) {
-  return Uninterrupted([=] { return prctl(PR_SET_NAME, name, 0L, 0L, 0L); });
-}
+int SetName(const char* name) { return Call(SYS_prctl, PR_SET_NAME, name, 0, 0, 0); }
 
-int NewSession() {
-  return Uninterrupted([] { return setsid(); });
-}
+int NewSession() { return Call(SYS_setsid); }
 
 int Affinity(unsigned long* mask, std::size_t size) {
-  return Uninterrupted([=] { return syscall(SYS_sched_getaffinity, 0, size, mask); });
+  return Call(SYS_sched_getaffinity, 0, size, mask);
 }
 
 int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
@@ -273,16 +319,10 @@ int SetSignalAction(int signal, const struct sigaction* action, struct sigaction
 uid_t EffectiveUserId() { return geteuid(); }
 gid_t EffectiveGroupId() { return getegid(); }
 
-int SetAllUserIds(uid_t uid) {
-  return Uninterrupted([=] { return syscall(NSENTER_SYS_SETRESUID, uid, uid, uid); });
-}
+int SetAllUserIds(uid_t uid) { return Call(NSENTER_SYS_SETRESUID, uid, uid, uid); }
 
-int SetAllGroupIds(gid_t gid) {
-  return Uninterrupted([=] { return syscall(NSENTER_SYS_SETRESGID, gid, gid, gid); });
-}
+int SetAllGroupIds(gid_t gid) { return Call(NSENTER_SYS_SETRESGID, gid, gid, gid); }
 
-int DropSupplementaryGroups() {
-  return Uninterrupted([] { return syscall(NSENTER_SYS_SETGROUPS, 0, nullptr); });
-}
+int DropSupplementaryGroups() { return Call(NSENTER_SYS_SETGROUPS, 0, nullptr); }
 
 }  // namespace nsenter::sys

@@ -66,9 +66,15 @@ int OpenPidfd(pid_t pid);
 /// clone(2) without a stack, so that it returns twice, as fork does. `child_tid` is where the
 /// kernel stores the child's thread id with CLONE_CHILD_SETTID.
 int Clone(unsigned long flags, int* child_tid);
-/// Runs `function(argument)` in a child that shares our memory while we stand still (vfork), and
-/// returns the child's pid. The function must not return; it ends in Execute or Exit.
-int RunInVfork(void (*function)(void*), void* argument);
+/// False where a process that shares our memory could not later go on in our place: built with a
+/// sanitizer, which keeps track of one stack, or with headers that do not tell how libc registers
+/// restartable sequences; or running with a shadow stack, which belongs to one stack.
+bool CanShareMemory();
+/// clone(2) of a process that runs `function(argument)` on a stack of its own, of which `stack_end`
+/// is the end and the beginning (it grows down, on every machine we know). For CLONE_VM. The
+/// function must not return; it ends in Execute or Exit.
+int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
+                 int* child_tid);
 int Execute(const char* path, char* const argv[], char* const environment[]);
 int Wait(pid_t pid, int* ret_status);
 [[noreturn]] void Exit(int status);
@@ -81,6 +87,15 @@ int SetThreadIdAddress(int* address);
 /// The list of mutexes that the kernel releases if this thread dies (get_robust_list(2)).
 int RobustList(void** ret_head, std::size_t* ret_size);
 int SetRobustList(void* head, std::size_t size);
+/// libc lets the kernel write into its memory on which CPU a thread runs (rseq(2)). A process that
+/// shares memory starts without that; this registers it again if libc had it registered. If that
+/// is refused, libc learns to ask the kernel each time, as with a kernel that knows no such call.
+void RestoreRestartableSequences();
+/// Sleeps while `*word` is `value` (futex(2)), or not at all: -EAGAIN if it is not. Woken by the
+/// kernel too, when it clears a thread id at `word`.
+int WaitWhile(const int* word, int value);
+/// prctl(2): 1 if others with our ids may look at us.
+int Dumpable();
 int SetDumpable(bool dumpable);
 int SetName(const char* name);
 int NewSession();

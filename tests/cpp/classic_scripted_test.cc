@@ -2,6 +2,7 @@
 
 #include "classic.h"
 
+#include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
 
@@ -17,9 +18,7 @@ std::string Serve(const std::string& script, const char* console = nullptr, cons
                   const char* pipe = "3") {
   const ScriptedKernel kernel(script);
   Log log("nsenter: ");
-  const Result<Next> next = ServeClassic({pid, pipe, console, nullptr, nullptr}, log);
-  if (!next.ok()) return test::Describe(next);
-  return next.value() == Next::kGoOn ? "go on" : "leave";
+  return test::Describe(ServeClassic({pid, pipe, console, nullptr, nullptr}, log));
 }
 
 constexpr const char* kPipeIsOpen = "\nfcntl(3, F_GETFL) = O_WRONLY\n";
@@ -36,52 +35,59 @@ constexpr const char* kNoPidfd = R"(
     getpid() = 42
 )";
 
-std::string Clone(const std::string& pid) {
+/// In the launched process once there is an init process, which must exit with `status`.
+void ExpectToLeave(const std::string& script, const char* console, int status) {
+  const auto body = [&] { ADD_FAILURE() << "returned " << Serve(script, console); };
+  test::ExpectExit(test::RunInChild(body), status, "");
+}
+
+constexpr const char* kShare = R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    set_tid_address(a pointer)
+    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
+)";
+
+TEST(ServeClassic, JoinsClonesAndReplies) {
+  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + kShare + R"(
+    write(3, "{ \"pid\" : 44 }\n")
+    exit(0)
+  )",
+                nullptr, 0);
+}
+
+TEST(ServeClassic, SaysThatTheReplyFails) {
+  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + kShare + R"(
+    write(3, "{ \"pid\" : 44 }\n") = EPIPE
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "nsenter: failed to write the reply to INITPIPE: Broken pipe\n")
+    exit(1)
+  )",
+                nullptr, 1);
+}
+
+/// With a copy of the memory, where one process can play both parts.
+std::string Copy(const std::string& pid) {
   return R"(
+    pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
     clone(CLONE_PARENT, NULL) = )" +
          pid + "\n";
 }
 
-const char* const kGate = "pipe2(O_CLOEXEC) = [5, 6]\n";
-
-TEST(ServeClassic, JoinsClonesAndReplies) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("44") + R"(
-    close(5)
-    write(3, "{ \"pid\" : 44 }\n")
-    write(6, "r")
-    close(6)
-  )"),
-            "leave");
-}
-
-TEST(ServeClassic, LeavesTheGateClosedIfTheReplyFails) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("44") + R"(
-    close(5)
-    write(3, "{ \"pid\" : 44 }\n") = EPIPE
-    close(6)
-  )"),
-            "failed to write the reply to INITPIPE: Broken pipe");
-}
-
-TEST(ServeClassic, GoesOnInTheInitProcess) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
+TEST(ServeClassic, LeadsASessionInTheInitProcess) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    set_tid_address(a pointer) = ENOSYS
+  )" + Copy("0") + R"(
     close(6)
     read(5, 1) = "r"
+    close(5)
     setsid() = 44
-    close(5)
   )"),
-            "go on");
-}
-
-TEST(ServeClassic, EndsTheInitProcessWithTheLaunchedOne) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kJoined) + kGate + Clone("0") + R"(
-    close(6)
-    read(5, 1) = ""
-    close(5)
-  )"),
-            "reported");
+            "success");
 }
 
 // One namespace after the other.
@@ -129,9 +135,12 @@ TEST(ServeClassic, SkipsWhatTheKernelDoesNotHave) {
     close(12)
     close(11)
     close(9)
-    pipe2(O_CLOEXEC) = EMFILE
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    set_tid_address(a pointer)
+    clone(CLONE_PARENT|CLONE_VM, NULL, function) = ENOMEM
   )"),
-            "failed to create a pipe for the init process: Too many open files");
+            "failed to create the init process: Cannot allocate memory");
 }
 
 TEST(ServeClassic, FindsThatTheProcessHasEnded) {
@@ -163,7 +172,7 @@ constexpr const char* kConsole = R"(
     ioctl(7, TCGETS)
 )";
 
-const char* const kTwoGates = "pipe2(O_CLOEXEC) = [5, 6]\npipe2(O_CLOEXEC) = [20, 21]\n";
+const char* const kConsoleGate = "pipe2(O_CLOEXEC) = [20, 21]\n";
 
 TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
@@ -181,32 +190,33 @@ TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
 }
 
 TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
-  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates + Clone("44") + R"(
+  ExpectToLeave(kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate + Copy("44") + R"(
     close(5)
     close(21)
     read(20, 1) = "c"
     write(3, "{ \"pid\" : 44 }\n")
     write(6, "r")
-    close(20)
-    close(6)
-    close(7)
+    exit(0)
   )",
-                  "/dev/pts/9"),
-            "leave");
+                "/dev/pts/9", 0);
 }
 
 TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
-  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates +
-                            Clone("44") + "close(5)\nclose(21)\n";
-  const std::string end = "close(20)\nclose(6)\nclose(7)\n";
-  EXPECT_EQ(Serve(start + "read(20, 1) = \"f\"\n" + end, "/dev/pts/9"), "reported");
-  EXPECT_EQ(Serve(start + "read(20, 1) = \"\"\n" + end, "/dev/pts/9"),
-            "the init process ended before it had the console");
+  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate +
+                            Copy("44") + "close(5)\nclose(21)\n";
+  ExpectToLeave(start + "read(20, 1) = \"f\"\nexit(1)\n", "/dev/pts/9", 1);
+  ExpectToLeave(start + R"(
+    read(20, 1) = ""
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "nsenter: the init process ended before it had the console\n")
+    exit(1)
+  )",
+                "/dev/pts/9", 1);
 }
 
 TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
-  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kTwoGates + Clone("0") +
-                            "close(6)\nclose(20)\nsetsid() = 44\n";
+  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate +
+                            Copy("0") + "close(6)\nclose(20)\nsetsid() = 44\n";
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY)
     dup2(7, 0)
@@ -214,19 +224,19 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
     dup2(7, 2)
     write(21, "c")
     read(5, 1) = "r"
-    close(21)
     close(5)
+    close(21)
     close(7)
   )",
                   "/dev/pts/9"),
-            "go on");
+            "success");
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: failed to make the console the controlling terminal: Operation not permitted\n")
     write(21, "f")
-    close(21)
     close(5)
+    close(21)
     close(7)
   )",
                   "/dev/pts/9"),

@@ -39,7 +39,8 @@ std::string StartAndWrite(const std::string& script) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
   const Bootstrap bootstrap = WithMaps();
-  const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
+  const Result<Helper> helper =
+      Helper::Start(bootstrap, proc.value(), Memory::kCopied, Log("FATAL: "));
   if (!helper.ok()) return test::Describe(helper);
   EXPECT_TRUE(helper.value().exists());
   EXPECT_EQ(helper.value().pid(), 43);

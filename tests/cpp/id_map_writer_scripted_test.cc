@@ -105,14 +105,14 @@ constexpr const char* kRefusedThenTools = R"(
     readlink("/proc/self") = "41"
     getpid() = 41
     sigaction(SIGCHLD, SIG_DFL)
-    vfork() = 50
+    clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50
     waitpid(50) = 0
     close(4)
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = EPERM
     readlink("/proc/self") = "41"
     getpid() = 41
     sigaction(SIGCHLD, SIG_DFL)
-    vfork() = 51
+    clone(CLONE_VM|CLONE_VFORK, NULL, function) = 51
     waitpid(51) = 0
 )";
 

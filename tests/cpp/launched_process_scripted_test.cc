@@ -178,7 +178,7 @@ Bootstrap WithHelper() {
   return bootstrap;
 }
 
-constexpr const char* kStartHelper = R"(
+constexpr const char* kCopyHelper = R"(
     socketpair() = [5, 6]
     getpid() = 42
     prctl(PR_GET_TID_ADDRESS) = EINVAL
@@ -202,19 +202,61 @@ constexpr const char* kEndAfterJoin = R"(
     close(3)
 )";
 
-TEST(EnterNamespaces, ReportsTheHelper) {
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kStartHelper + R"(
+constexpr const char* kShareHelper = R"(
+    geteuid() = 0
+    prctl(PR_GET_DUMPABLE) = 1
+    prctl(PR_SET_DUMPABLE, 0)
+    socketpair() = [5, 6]
+    getpid() = 42
+    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 43
+    close(6)
+)";
+
+// Until the helper is gone, nobody else is to get at the memory it shares.
+TEST(EnterNamespaces, IsNotDumpableWhileTheHelperSharesItsMemory) {
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
     write(5, "w")
     read(5, 1) = "d"
+    read(5, 1) = ""
+    prctl(PR_SET_DUMPABLE, 1)
   )" + kEnd),
             "pid 43");
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(5, "w")
+    read(5, 1) = "d"
+    read(5, 1) = EIO
+    close(5)
+    close(3)
+  )"),
+            "failed to wait for the helper's end: Input/output error");
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
+    geteuid() = 0
+    prctl(PR_GET_DUMPABLE) = 1
+    prctl(PR_SET_DUMPABLE, 0) = EPERM
+    close(3)
+  )"),
+            "failed to become non-dumpable: Operation not permitted");
+}
+
+// Its files in /proc would be out of the helper's reach, or were never meant to be in it.
+TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
+  for (const std::string caller : {"geteuid() = 1000", "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 0",
+                                   "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 2"}) {
+    EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + caller + kCopyHelper + R"(
+      unshare(CLONE_NEWUSER)
+      write(5, "w")
+      read(5, 1) = "d"
+    )" + kEnd),
+              "pid 43");
+  }
 }
 
 TEST(EnterNamespaces, OpensNoWindowForRoot) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kStartHelper +
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
                                  kJoinOne + R"(
     geteuid() = 0
     unshare(CLONE_NEWUSER)
@@ -227,7 +269,7 @@ TEST(EnterNamespaces, OpensNoWindowForRoot) {
 TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kStartHelper +
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
                                  kJoinOne + R"(
     geteuid() = 1000
     unshare(CLONE_NEWUSER)
@@ -242,7 +284,7 @@ TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
 TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
   Bootstrap bootstrap = WithHelper();
   bootstrap.clone_flags |= CLONE_NEWNET;
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kStartHelper + R"(
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
     write(5, "w")
     read(5, 1) = "f"

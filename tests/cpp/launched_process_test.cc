@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace nsenter {
 namespace {
@@ -142,43 +143,55 @@ TEST(EnterNamespaces, NamesOffsetsThatTheKernelRefuses) {
   }));
 }
 
+// Memory is shared wherever that can be done at all.
+const std::vector<Memory> kMemories = sys::CanShareMemory()
+                                          ? std::vector{Memory::kCopied, Memory::kShared}
+                                          : std::vector{Memory::kCopied};
+
 TEST(Helper, EndsWithTheLaunchedProcess) {
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
-  for (const bool killed : {false, true}) {
-    const test::Outcome outcome = test::RunInChild([&] {
-      (void)std::signal(SIGPIPE, SIG_IGN);
-      const Result<OwnProc> proc = OwnProc::Open();
-      const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
-      EXPECT_EQ(test::Describe(helper), "success");
-      if (killed) (void)raise(SIGKILL);
-      _exit(0);
-    });
-    EXPECT_EQ(outcome.status, killed ? SIGKILL : 0);
-    EXPECT_EQ(outcome.output, "");
-    ASSERT_EQ(outcome.siblings.size(), 1U);
-    EXPECT_EQ(WEXITSTATUS(outcome.siblings[0]), 1);
+  for (const Memory memory : kMemories) {
+    for (const bool killed : {false, true}) {
+      const test::Outcome outcome = test::RunInChild([&] {
+        (void)std::signal(SIGPIPE, SIG_IGN);
+        const Result<OwnProc> proc = OwnProc::Open();
+        const Result<Helper> helper =
+            Helper::Start(bootstrap, proc.value(), memory, Log("FATAL: "));
+        EXPECT_EQ(test::Describe(helper), "success");
+        if (killed) (void)raise(SIGKILL);
+        _exit(0);
+      });
+      EXPECT_EQ(outcome.status, killed ? SIGKILL : 0);
+      EXPECT_EQ(outcome.output, "");
+      ASSERT_EQ(outcome.siblings.size(), 1U);
+      EXPECT_EQ(WEXITSTATUS(outcome.siblings[0]), 1);
+    }
   }
 }
 
 TEST(Helper, IsMissedWhenItIsKilled) {
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
-  const test::Outcome outcome = test::RunInChild([&] {
-    (void)std::signal(SIGPIPE, SIG_IGN);
-    const Result<OwnProc> proc = OwnProc::Open();
-    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
-    EXPECT_EQ(test::Describe(helper), "success");
-    kill(helper.value().pid(), SIGKILL);
-    EXPECT_ERROR(helper.value().WriteMaps(), "the helper ended before it had written the id maps");
-  });
-  test::ExpectExit(outcome, 0, "");
-  ASSERT_EQ(outcome.siblings.size(), 1U);
-  EXPECT_EQ(outcome.siblings[0], SIGKILL);
+  for (const Memory memory : kMemories) {
+    const test::Outcome outcome = test::RunInChild([&] {
+      (void)std::signal(SIGPIPE, SIG_IGN);
+      const Result<OwnProc> proc = OwnProc::Open();
+      const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, Log("FATAL: "));
+      EXPECT_EQ(test::Describe(helper), "success");
+      kill(helper.value().pid(), SIGKILL);
+      EXPECT_ERROR(helper.value().WriteMaps(),
+                   "the helper ended before it had written the id maps");
+    });
+    test::ExpectExit(outcome, 0, "");
+    ASSERT_EQ(outcome.siblings.size(), 1U);
+    EXPECT_EQ(outcome.siblings[0], SIGKILL);
+  }
 }
 
 // Without standard error the next descriptor that is opened has its number: nothing that is said
 // may end up in one of ours.
 TEST(Helper, DoesNotTakeAFatalLineForARequest) {
   NEEDS_ROOT();
+  constexpr Memory kMemory = Memory::kCopied;  // what it is told is the same
   const test::TemporaryFolder folder;
   const std::string tool =
       folder.WriteProgram("tool", "#!/bin/sh\n: >" + folder.path() + "/was-run\n");
@@ -188,7 +201,7 @@ TEST(Helper, DoesNotTakeAFatalLineForARequest) {
     bootstrap.uid_map_tool = tool;
     const Result<OwnProc> proc = OwnProc::Open();              // fd 0
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
-    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Log("FATAL: "));
+    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), kMemory, Log("FATAL: "));
     Log("FATAL: ").Fatal(Error::Of("the launched process fails before it has asked for anything"));
     close(null);
     _exit(1);

@@ -29,7 +29,7 @@ std::string RunTool(const std::string& script) {
 TEST(RunMappingTool, ExecutesItWithTheMapAndNothingElse) {
   test::ExpectExit(test::RunInChild([] {
                      RunTool(std::string(kReady) + R"(
-          vfork() = 0
+          clone(CLONE_VM|CLONE_VFORK, NULL, function) = 0
           sigaction(SIGPIPE, SIG_DFL)
           close_range(3)
           execve("/bin/newuidmap", ["/bin/newuidmap", "42", "0", "1000", "1", "1", "100000", "65536"], []) = ENOENT
@@ -42,7 +42,7 @@ TEST(RunMappingTool, ExecutesItWithTheMapAndNothingElse) {
 TEST(RunMappingTool, DoesNotExecuteItWithDescriptorsOfOurs) {
   test::ExpectExit(test::RunInChild([] {
                      RunTool(std::string(kReady) + R"(
-                       vfork() = 0
+                       clone(CLONE_VM|CLONE_VFORK, NULL, function) = 0
                        sigaction(SIGPIPE, SIG_DFL)
                        close_range(3) = EPERM
                        exit(1)
@@ -60,15 +60,20 @@ TEST(RunMappingTool, LooksUpNoPidInTheProcOfSomebodyElse) {
 }
 
 TEST(RunMappingTool, WaitsForIt) {
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = 50\nwaitpid(50) = 0"), "success");
+  EXPECT_EQ(RunTool(std::string(kReady) +
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = 0"),
+            "success");
 }
 
 TEST(RunMappingTool, SaysHowItEnded) {
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = 50\nwaitpid(50) = 0x0300"),
+  EXPECT_EQ(RunTool(std::string(kReady) +
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = 0x0300"),
             "/bin/newuidmap exited with status 3");
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = 50\nwaitpid(50) = 0x0009"),
+  EXPECT_EQ(RunTool(std::string(kReady) +
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = 0x0009"),
             "/bin/newuidmap was killed by signal 9");
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = 50\nwaitpid(50) = 0x008b"),
+  EXPECT_EQ(RunTool(std::string(kReady) +
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = 0x008b"),
             "/bin/newuidmap was killed by signal 11");
 }
 
@@ -76,9 +81,10 @@ TEST(RunMappingTool, SaysWhatFailed) {
   EXPECT_EQ(RunTool("readlink(\"/proc/self\") = \"41\"\ngetpid() = 41\n"
                     "sigaction(SIGCHLD, SIG_DFL) = EINVAL"),
             "failed to stop ignoring SIGCHLD for /bin/newuidmap: Invalid argument");
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = EAGAIN"),
+  EXPECT_EQ(RunTool(std::string(kReady) + "clone(CLONE_VM|CLONE_VFORK, NULL, function) = EAGAIN"),
             "failed to create a process for /bin/newuidmap: Resource temporarily unavailable");
-  EXPECT_EQ(RunTool(std::string(kReady) + "vfork() = 50\nwaitpid(50) = ECHILD"),
+  EXPECT_EQ(RunTool(std::string(kReady) +
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = ECHILD"),
             "failed to wait for /bin/newuidmap: No child processes");
 }
 

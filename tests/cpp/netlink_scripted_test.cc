@@ -2,6 +2,7 @@
 
 #include "netlink.h"
 
+#include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
 
@@ -16,72 +17,59 @@ using test::ScriptedKernel;
 /// What ServeNetlink says for a message that asks for nothing.
 std::string Serve(const std::string& script, Log log = Log("FATAL: ")) {
   const ScriptedKernel kernel(script);
-  const Result<Next> next = ServeNetlink({nullptr, "3", nullptr, nullptr, nullptr}, log);
-  if (!next.ok()) return test::Describe(next);
-  return next.value() == Next::kGoOn ? "go on" : "leave";
+  return test::Describe(ServeNetlink({nullptr, "3", nullptr, nullptr, nullptr}, log));
 }
 
-std::string UntilClone(const std::string& init) {
-  return R"(
+constexpr const char* kServed = R"(
     read(3, 16) = "\x10\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
     setresuid(0)
     setresgid(0)
     getppid() = 41
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+)";
+
+TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
+  const auto body = [] {
+    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + R"(
+      set_tid_address(a pointer)
+      clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
+      write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
+      exit(0)
+    )");
+  };
+  test::ExpectExit(test::RunInChild(body), 0, "");
+}
+
+// With a copy of the memory, where one process can play both parts.
+TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
+  EXPECT_EQ(Serve(std::string(kServed) + R"(
+    set_tid_address(a pointer) = ENOSYS
     pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = )" +
-         init + "\n";
-}
-
-TEST(ServeNetlink, RepliesBeforeItOpensTheGate) {
-  EXPECT_EQ(Serve(UntilClone("44") + R"(
-    close(5)
-    write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
-    write(6, "r")
-    close(6)
-  )"),
-            "leave");
-}
-
-TEST(ServeNetlink, LeavesTheGateClosedIfTheReplyFails) {
-  EXPECT_EQ(Serve(UntilClone("44") + R"(
-    close(5)
-    write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n") = EPIPE
-    close(6)
-  )"),
-            "failed to write the reply to INITPIPE: Broken pipe");
-}
-
-// From the reply on it is the parent's.
-TEST(ServeNetlink, LeavesAnInitProcessThatHasEnded) {
-  EXPECT_EQ(Serve(UntilClone("44") + R"(
-    close(5)
-    write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
-    write(6, "r") = EPIPE
-    close(6)
-  )"),
-            "leave");
-}
-
-TEST(ServeNetlink, GoesOnInTheInitProcessAfterTheReply) {
-  EXPECT_EQ(Serve(UntilClone("0") + R"(
+    clone(CLONE_PARENT, NULL) = 0
     close(6)
     read(5, 1) = "r"
+    close(5)
     setsid() = 44
     prctl(PR_SET_NAME, "runc:[2:INIT]")
-    close(5)
   )"),
-            "go on");
+            "success");
 }
 
-TEST(ServeNetlink, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
-  EXPECT_EQ(Serve(UntilClone("0") + R"(
-    close(6)
-    read(5, 1) = ""
-    close(5)
+// A process that shares memory would stay in the old time namespace, or be refused.
+TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
+  EXPECT_EQ(Serve(R"(
+    read(3, 16) = "\x18\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 8) = "\x08\x00\x91\x6a\x80\x00\x00\x00"
+    unshare(CLONE_NEWTIME)
+    setresuid(0)
+    setresgid(0)
+    getppid() = 41
+    pipe2(O_CLOEXEC) = EMFILE
   )"),
-            "reported");
+            "failed to create a pipe for the init process: Too many open files");
 }
 
 TEST(ServeNetlink, DoesNothingOfAMessageThatIsBroken) {

@@ -165,40 +165,45 @@ constexpr const char* kServed = R"(
     setresuid(0)
     setresgid(0)
     getppid() = 41
-    pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
 )";
 
 TEST(Nsexec, ExitsInTheLaunchedProcess) {
   ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
-    clone(CLONE_PARENT, NULL) = 44
-    close(5)
+    set_tid_address(a pointer)
+    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
     write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
-    write(6, "r")
-    close(6)
     exit(0)
   )",
                0);
 }
 
-TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
-  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
+// With a copy of the memory, where one process can play both parts.
+constexpr const char* kCopied = R"(
+    set_tid_address(a pointer) = ENOSYS
+    pipe2(O_CLOEXEC) = [5, 6]
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
     clone(CLONE_PARENT, NULL) = 0
     close(6)
+)";
+
+TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
+  ExpectNsexec({kInitPipe},
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + kCopied + R"(
     read(5, 1) = "r"
+    close(5)
     setsid() = 44
     prctl(PR_SET_NAME, "runc:[2:INIT]")
-    close(5)
     sigaction(SIGPIPE, SIG_DFL)
   )",
                -1);
 }
 
 TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
-  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
-    clone(CLONE_PARENT, NULL) = 0
-    close(6)
+  ExpectNsexec({kInitPipe},
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + kCopied + R"(
     read(5, 1) = ""
     close(5)
     exit(1)

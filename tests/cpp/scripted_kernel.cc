@@ -50,10 +50,15 @@ constexpr Constant kCloneFlags[] = {
     {"CLONE_NEWUTS", CLONE_NEWUTS},
     {"CLONE_NEWUSER", CLONE_NEWUSER},
     {"CLONE_PARENT", CLONE_PARENT},
+    {"CLONE_VM", CLONE_VM},
+    {"CLONE_VFORK", CLONE_VFORK},
     {"CLONE_THREAD", CLONE_THREAD},
     {"CLONE_CHILD_SETTID", CLONE_CHILD_SETTID},
     {"CLONE_CHILD_CLEARTID", CLONE_CHILD_CLEARTID},
 };
+
+// What clone(2) keeps in the low byte of its flags. Scripts do not name it.
+constexpr unsigned long kExitSignal = 0xff;
 
 // Without the access mode.
 constexpr Constant kOpenFlags[] = {
@@ -363,8 +368,12 @@ int Clone(unsigned long flags, int* child_tid) {
       .result;
 }
 
-int RunInVfork(void (*function)(void*), void* argument) {
-  const int result = Call("vfork()").result;
+int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* /*stack_end*/,
+                 int* child_tid) {
+  const int result = Call("clone(", NameFlags(kCloneFlags, static_cast<long>(flags & ~kExitSignal)),
+                          ", ", NamePointer(child_tid), ", function)")
+                         .result;
+  // On the stack there is. The function does not return: it exits, or leaves by longjmp.
   if (result == 0) function(argument);
   return result;
 }
@@ -414,6 +423,20 @@ int RobustList(void** ret_head, std::size_t* ret_size) {
 int SetRobustList(void* head, std::size_t size) {
   return Call("set_robust_list(", NamePointer(head), ", ", size, ")").result;
 }
+
+bool CanShareMemory() { return true; }
+
+void RestoreRestartableSequences() { Call("rseq()"); }
+
+int WaitWhile(const int* word, int value) {
+  const int result = Call("futex(FUTEX_WAIT, ", value, ")").result;
+  if (result == 0)
+    *const_cast<int*>(word) =
+        0;  // NOLINT(cppcoreguidelines-pro-type-const-cast): as the kernel does
+  return result;
+}
+
+int Dumpable() { return Call("prctl(PR_GET_DUMPABLE)").result; }
 
 int SetDumpable(bool dumpable) { return Call("prctl(PR_SET_DUMPABLE, ", dumpable, ")").result; }
 

@@ -19,6 +19,7 @@
 #include <sched.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+#include <utility>
 
 /// The flag in nsexec() that makes a second call return at once: local to it, and made visible to
 /// us by tests/fuzz/run, since here each input is a process of its own.
@@ -360,6 +361,7 @@ int ModelKernel::PollFor(int fd, short events, int timeout_ms) {
   const Choice choice = Choose();
   const bool ready = choice.error == 0 && choice.variation == 0;
   if (is_line && !ready) line_lost_ = true;
+  if (is_line && !ready) rest_of_line_.clear();  // nobody will write it any more
   if (choice.error != 0) return choice.error;
   return ready ? events : 0;
 }
@@ -372,9 +374,11 @@ char ModelKernel::Word(Kind kind) {
     if (answer % 2 != 0) return '\0';
     return role_ == Role::kHelper ? 'w' : 'r';
   }
+  if (helper_is_done_) return '\0';
   if (answer % 3 == 1) return '\0';
   if (answer % 3 == 2) others_spoke_ = true;
   if (answer % 3 == 2) return 'f';
+  helper_is_done_ = kind == Kind::kHelperSocket;
   return kind == Kind::kGate ? 'c' : 'd';
 }
 
@@ -407,7 +411,7 @@ int ModelKernel::ReadFrom(int fd, char* buffer, std::size_t size) {
 
 // Processes.
 
-int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
+bool ModelKernel::TakeClone(unsigned long flags, const int* child_tid) {
   DemandAccepted();
   constexpr unsigned long kKnown = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
   Demand((flags & CLONE_PARENT) != 0 && (flags & ~kKnown) == 0, "a clone is a plain sibling");
@@ -421,6 +425,11 @@ int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
   is_helper = is_helper && helper_ == 0;
   Demand(is_helper ? state_.joined == 0 : init_ == 0,
          "the helper is cloned before any join, and each once");
+  return is_helper;
+}
+
+int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
+  const bool is_helper = TakeClone(flags, child_tid);
   const int error = Choose().error;
   if (error != 0) return error;
   (is_helper ? helper_ : init_) = is_helper ? kHelper : kInit;
@@ -432,7 +441,45 @@ int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
   return 0;
 }
 
-int ModelKernel::RunChild(void (*function)(void*), void* argument) {
+int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*), void* argument,
+                                    int* child_tid) {
+  const bool is_helper = TakeClone(flags & ~static_cast<unsigned long>(CLONE_VM), child_tid);
+  Demand((flags & CLONE_VM) != 0, "who has a stack of its own shares memory");
+  Demand((flags & CLONE_CHILD_CLEARTID) == 0, "what the launched process has is not cleared");
+  Demand(!is_helper || !state_.dumpable, "nobody can get at what a helper shares");
+  Demand(is_helper || state_.end_word != nullptr, "the end of the launched process is seen");
+  Demand(is_helper || (state_.created & CLONE_NEWTIME) == 0,
+         "who enters a time namespace has memory of its own");
+  const int error = Choose().error;
+  if (error != 0) return error;
+  cloned_ = true;
+  if (is_helper) {
+    helper_ = kHelper;
+    if (script_.follow != Role::kHelper) return kHelper;
+    role_ = Role::kHelper;
+    function(argument);
+    Fail("the helper does not return");
+  }
+  init_ = kInit;
+  shares_memory_ = true;
+  if (script_.follow != Role::kInit) return kInit;
+  // First the launched process, to its end.
+  if (child_tid != nullptr) *child_tid = kInit;
+  sharing_init_ = {function, argument, files_};
+  return kInit;
+}
+
+int ModelKernel::WaitForEnd(const int* word) {
+  Demand(role_ == Role::kInit && word == state_.end_word && *word != 0,
+         "the init process waits for the launched process's end");
+  // If that has failed it has said so, and nobody else says anything.
+  const int error = launched_status_ == 0 ? Choose().error : 0;
+  if (error != 0) return error;
+  *state_.end_word = 0;
+  return 0;
+}
+
+int ModelKernel::RunChild(int (*function)(void*), void* argument) {
   Demand(role_ == Role::kHelper && !in_tool_child_, "the helper runs the mapping tool");
   const Choice choice = Choose();
   if (choice.error != 0) return choice.error;
@@ -487,6 +534,16 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
 
 void ModelKernel::Exit(int status) {
   if (in_tool_child_) longjmp(end_of_child_, 1);
+  if (sharing_init_.function != nullptr) {
+    launched_status_ = status;
+    Demand(status != 0 || reply_complete_, "the parent has the reply");
+    role_ = Role::kInit;
+    files_.swap(sharing_init_.files);
+    // It goes on in a frame of the launched process, which is still there: that one has called us
+    // from it. Nothing in this frame is destroyed then.
+    std::exchange(sharing_init_.function, nullptr)(sharing_init_.argument);
+    Fail("the init process does not return on the stack it waited on");
+  }
   exited_ = true;
   status_ = status;
   longjmp(end_, 1);
@@ -569,7 +626,7 @@ void ModelKernel::CheckServedNetlink() {
   const bool offsets = bootstrap.Creates(CLONE_NEWTIME) && !bootstrap.time_offsets.empty();
   Demand(!offsets || state_.proc_files["timens_offsets"] == bootstrap.time_offsets,
          "the time offsets are set");
-  Demand(joins == 0 || !state_.dumpable, "who has joined namespaces is not dumpable");
+  Demand((joins == 0) == state_.dumpable, "who has joined namespaces is not dumpable, others are");
   if (bootstrap.Creates(CLONE_NEWUSER) && helper_ == 0) CheckMapsWritten();
   std::uint32_t size = 0;
   std::memcpy(&size, script_.init_pipe.data(), sizeof(size));
@@ -582,6 +639,8 @@ void ModelKernel::CheckInitProcess() {
   Demand(state_.dispositions[SIGPIPE] == (Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL),
          "the disposition of SIGPIPE is what it was");
   Demand(state_.dispositions[SIGCHLD] == SIG_IGN, "the disposition of SIGCHLD is what it was");
+  Demand(!shares_memory_ || state_.sequences_restored,
+         "restartable sequences are registered again");
 }
 
 void ModelKernel::CheckServed() {
@@ -601,7 +660,7 @@ void ModelKernel::CheckServed() {
     CheckInitProcess();
   } else {
     Demand(reply_complete_, "the parent has the reply");
-    Demand(waiter_gone_ || sent_.ends_with('r'),
+    Demand(shares_memory_ || waiter_gone_ || sent_.ends_with('r'),
            "the init process is told that the parent knows of it");
   }
 }
@@ -861,9 +920,26 @@ int Clone(unsigned long flags, int* child_tid) {
   return kernel.Return(kernel.CloneProcess(flags, child_tid));
 }
 
-int RunInVfork(void (*function)(void*), void* argument) {
-  ModelKernel& kernel = Enter("vfork");
-  return kernel.Return(kernel.RunChild(function, argument));
+bool CanShareMemory() { return !current->Is(fuzz::kCannotShare); }
+
+int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
+                 int* child_tid) {
+  ModelKernel& kernel = Enter("clone", static_cast<long>(flags));
+  kernel.Demand(reinterpret_cast<std::uintptr_t>(stack_end) % 16 == 0, "a stack is aligned");
+  if ((flags & CLONE_VFORK) != 0) return kernel.Return(kernel.RunChild(function, argument));
+  return kernel.Return(kernel.CloneSharingMemory(flags, function, argument, child_tid));
+}
+
+void RestoreRestartableSequences() {
+  ModelKernel& kernel = Enter("rseq");
+  kernel.Demand(kernel.role() == Role::kInit,
+                "the init process has lost its restartable sequences");
+  kernel.state().sequences_restored = true;
+}
+
+int WaitWhile(const int* word, int value) {
+  ModelKernel& kernel = Enter("futex FUTEX_WAIT", value);
+  return kernel.Return(kernel.WaitForEnd(word));
 }
 
 int Execute(const char* path, char* const argv[], char* const environment[]) {
@@ -912,8 +988,13 @@ int ThreadIdAddress(int** ret_address) {
 
 int SetThreadIdAddress(int* address) {
   ModelKernel& kernel = Enter("set_tid_address");
+  const int result = Simple(kernel);
+  if (kernel.role() == Role::kLaunched) {
+    if (result == 0) kernel.state().end_word = address;
+    return result;
+  }
   kernel.Demand(address == &kernel.state().tid, "the thread id's address is the one it was");
-  return Simple(kernel);
+  return result;
 }
 
 int RobustList(void** ret_head, std::size_t* ret_size) {
@@ -928,6 +1009,12 @@ int SetRobustList(void* head, std::size_t size) {
   kernel.Demand(head == &kernel.state().robust_list && size == sizeof(kernel.state().robust_list),
                 "the robust list is the one it was");
   return Simple(kernel);
+}
+
+int Dumpable() {
+  ModelKernel& kernel = Enter("prctl PR_GET_DUMPABLE");
+  const int error = kernel.Choose().error;
+  return kernel.Return(error != 0 ? error : (kernel.state().dumpable ? 1 : 0));
 }
 
 int SetDumpable(bool dumpable) {

@@ -99,7 +99,11 @@ class ModelKernel {
   void LookUp(int directory, const char* path);
   void LookForProcess(pid_t pid);
   int CloneProcess(unsigned long flags, int* child_tid);
-  int RunChild(void (*function)(void*), void* argument);
+  int CloneSharingMemory(unsigned long flags, int (*function)(void*), void* argument,
+                         int* child_tid);
+  int RunChild(int (*function)(void*), void* argument);
+  /// Sleeps until the launched process has ended.
+  int WaitForEnd(const int* word);
   int Execute(const char* path, char* const argv[], char* const environment[]);
   [[noreturn]] void Exit(int status);
   /// Before anything that changes the process: nothing may be done for a request that is refused.
@@ -130,6 +134,8 @@ class ModelKernel {
     std::map<int, sighandler_t> dispositions;
     int tid = 0;
     int robust_list = 0;
+    int* end_word = nullptr;  // what is cleared when the launched process ends
+    bool sequences_restored = false;
   };
   State& state() { return state_; }
   [[nodiscard]] Role role() const { return role_; }
@@ -151,6 +157,8 @@ class ModelKernel {
   void CheckServedNetlink();
   void CheckMapsWritten();
   void CheckInitProcess();
+  /// Notes that the launched process clones; true: the helper.
+  bool TakeClone(unsigned long flags, const int* child_tid);
   [[nodiscard]] bool IsClassic() const { return script_.Get("_LIBCONTAINER_INITPID") != nullptr; }
   [[nodiscard]] int Number(const char* name) const;
   [[nodiscard]] std::string ExpectedReply() const;
@@ -187,6 +195,16 @@ class ModelKernel {
   std::jmp_buf end_ = {};
   std::jmp_buf end_of_child_ = {};
   bool in_tool_child_ = false;
+  /// An init process with the memory of the launched process, which ends first.
+  struct SharingInit {
+    int (*function)(void*) = nullptr;
+    void* argument = nullptr;
+    std::map<int, File> files;
+  };
+  SharingInit sharing_init_;
+  bool shares_memory_ = false;   // the init process does
+  bool helper_is_done_ = false;  // it has said so, and ends
+  int launched_status_ = 0;
   bool exited_ = false;
   int status_ = 0;
 };

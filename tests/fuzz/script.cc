@@ -58,7 +58,10 @@ Script ParseScript(const uint8_t* data, std::size_t size) {
   }
   script.init_pipe = TakeSection(data, end);
   if (data != end) script.world = *data++;
-  if (data != end) script.follow = static_cast<Role>(*data++ % 3);
+  if (data != end) {
+    script.follow = static_cast<Role>(*data % 3);
+    if (*data++ / 3 % 2 != 0) script.world |= kCannotShare;
+  }
   script.faults.assign(data, end);
   return script;
 }

@@ -23,6 +23,7 @@ enum WorldBit : unsigned {
   kSecure = 1U << 5U,         // AT_SECURE: set-uid or the like
   kThreaded = 1U << 6U,       // there is a second thread
   kParentOutside = 1U << 7U,  // getppid() is 0
+  kCannotShare = 1U << 8U,    // clones have memory of their own; in the second answer
 };
 
 /// Our processes. A run follows one of them: a clone returns in that one, and what the others would
@@ -44,8 +45,8 @@ struct Script {
 /// Two sections, each ended by a backslash and any byte but another backslash (two of them stand
 /// for one), so that a mutation in one section does not shift the meaning of the next: the
 /// environment, entries separated by NUL of which the first letter says which variable it is; the
-/// bytes on INITPIPE. Then the world, whom to follow,
-/// and the faults.
+/// bytes on INITPIPE. Then the world, whom to follow and
+/// whether memory cannot be shared, and the faults.
 Script ParseScript(const uint8_t* data, std::size_t size);
 
 }  // namespace nsenter::fuzz

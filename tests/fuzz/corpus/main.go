@@ -36,7 +36,8 @@ var letters = map[string]byte{
 	"_LIBCONTAINER_SYNCPIPE":     'Y',
 }
 
-// What follows the sections of a script: a set of WorldBit, and a Role.
+// What follows the sections of a script: a set of WorldBit, and a Role, with cannotShare added where
+// clones have memory of their own.
 const (
 	worldPlain        = 0
 	worldUnprivileged = 1 << 4
@@ -44,6 +45,8 @@ const (
 	followLaunched = 0
 	followHelper   = 1
 	followInit     = 2
+
+	cannotShare = 3
 )
 
 func main() {
@@ -70,7 +73,9 @@ func write(from, found, to string) error {
 		}
 		for _, world := range []byte{worldPlain, worldUnprivileged} {
 			for _, follow := range []byte{followLaunched, followHelper, followInit} {
-				inputs[fmt.Sprintf("launch/%s-%d-%d", v.Name, world, follow)] = append(script, world, follow)
+				for _, role := range []byte{follow, follow + cannotShare} {
+					inputs[fmt.Sprintf("launch/%s-%d-%d", v.Name, world, role)] = append(script, world, role)
+				}
 			}
 		}
 		for name, input := range inputs {

@@ -72,12 +72,14 @@ int WaitForTheLaunchedProcess(void* argument) {
   }
   // It has ended before its time. If it failed, it has said so itself.
   if (!both.reported) sys::Exit(1);
+  // NOLINTNEXTLINE(cert-err52-cpp): to the other stack, without a destructor in between
   std::longjmp(both.launched_frame, 1);
 }
 
 /// Returns in the init process. A function of its own, with nothing in its frame that could change
 /// between the two returns of setjmp: what does is in `both`.
 [[gnu::noinline]] Status CloneAndLeave(Both& both, int* child_tid, const HandOver& hand_over) {
+  // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
   if (setjmp(both.launched_frame) != 0) return {};
   ASSIGN_OR_RETURN(const pid_t init, CloneSharingMemory(WaitForTheLaunchedProcess, &both, child_tid,
                                                         "the init process"));

@@ -109,12 +109,12 @@ constexpr bool kBuiltToShareMemory = true;
 bool HasShadowStack() {
 #if defined(__x86_64__)
   // Reads the pointer to it; does nothing where there is none.
-  unsigned long pointer = 0;
+  unsigned long pointer = 0;  // NOLINT(misc-const-correctness): the instruction writes to it
   asm volatile("rdsspq %0" : "+r"(pointer));
   return pointer != 0;
 #elif defined(__aarch64__)
   // CHKFEAT, a hint: clears the bit of a feature that is on.
-  register unsigned long features asm("x16") = 1;
+  register unsigned long features asm("x16") = 1;  // NOLINT(misc-const-correctness): as above
   asm volatile("hint #40" : "+r"(features));
   return features == 0;
 #else

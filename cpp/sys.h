@@ -37,7 +37,7 @@ int Peek(int fd, void* buffer, std::size_t size);
 /// The events that have occurred, 0 after `timeout_ms` milliseconds.
 int Poll(int fd, short events, int timeout_ms);
 int StatusFlags(int fd);
-/// dup2(2): `to` is not close-on-exec.
+/// dup3(2): `to` is not close-on-exec.
 int DuplicateTo(int from, int to);
 int CloseAllFrom(unsigned first);
 int Identify(int directory, const char* path, int flags, FileId* ret_id);

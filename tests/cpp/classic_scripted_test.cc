@@ -219,9 +219,9 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
                             Copy("0") + "close(6)\nclose(20)\nsetsid() = 44\n";
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY)
-    dup2(7, 0)
-    dup2(7, 1)
-    dup2(7, 2)
+    dup3(7, 0)
+    dup3(7, 1)
+    dup3(7, 2)
     write(21, "c")
     read(5, 1) = "r"
     close(5)

@@ -308,7 +308,7 @@ int Poll(int fd, short events, int timeout_ms) {
 
 int StatusFlags(int fd) { return Call("fcntl(", fd, ", F_GETFL)").result; }
 
-int DuplicateTo(int from, int to) { return Call("dup2(", from, ", ", to, ")").result; }
+int DuplicateTo(int from, int to) { return Call("dup3(", from, ", ", to, ")").result; }
 
 int CloseAllFrom(unsigned first) { return Call("close_range(", first, ")").result; }
 

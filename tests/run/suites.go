@@ -33,7 +33,7 @@ func allSuites() ([]suite, error) {
 	for _, preset := range []string{"debug", "asan", "clang"} {
 		suites = append(suites, suite{"cpp " + preset, ctest("ci-" + preset)})
 	}
-	suites = append(suites, suite{"cpp valgrind", valgrind("ci-debug")})
+	suites = append(suites, suite{"cpp valgrind", valgrind("ci-valgrind")})
 
 	modules, err := goModules()
 	if err != nil {
@@ -126,13 +126,8 @@ func ctest(preset string) func(string) []row {
 				return failure(name, err)
 			}
 			os.Remove(report)
-			for _, argv := range [][]string{
-				{"cmake", "--preset", preset},
-				{"cmake", "--build", "--preset", preset},
-			} {
-				if _, err := execute(log, ".", argv...); err != nil {
-					return failureWithLog(name, err)
-				}
+			if err := build(log, preset); err != nil {
+				return failureWithLog(name, err)
 			}
 			_, err = execute(log, ".", "ctest", "--preset", preset, "--parallel", "2", "--timeout", "60",
 				"--no-tests=error", "--output-junit", report)
@@ -141,11 +136,27 @@ func ctest(preset string) func(string) []row {
 	}
 }
 
-// Valgrind runs the test programs that a preset has built. ctest is left out: it starts a process for
+// Build configures and builds with a CMake preset.
+func build(log *os.File, preset string) error {
+	for _, argv := range [][]string{
+		{"cmake", "--preset", preset},
+		{"cmake", "--build", "--preset", preset},
+	} {
+		if _, err := execute(log, ".", argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Valgrind builds the test programs with a preset and runs them. ctest is left out: it starts a process for
 // each test, and valgrind takes its time to start.
 func valgrind(preset string) func(string) []row {
 	return func(name string) []row {
 		return withLog(name, func(log *os.File) []row {
+			if err := build(log, preset); err != nil {
+				return failureWithLog(name, err)
+			}
 			programs, err := filepath.Glob(filepath.Join("_build", preset, "*_test"))
 			if err != nil || len(programs) == 0 {
 				return failure(name, fmt.Errorf("no test programs in _build/%s (%v)", preset, err))

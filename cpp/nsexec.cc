@@ -37,7 +37,8 @@ Status ServeParent(const Environment& environment, Log& log) {
   const bool log_opened = OpenLog(environment, log).ok();
   const bool level_set = SetLogLevel(environment, log).ok();
   RETURN_IF_ERROR(RefuseUnfitProcess());
-  if (!log_opened) return OpenLog(environment, log).error();
+  // Asked again, for the text: that of an earlier error is gone by now.
+  if (!log_opened) RETURN_IF_ERROR(OpenLog(environment, log));
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
   switch (protocol) {
     case Protocol::kNone:
@@ -46,7 +47,7 @@ Status ServeParent(const Environment& environment, Log& log) {
       return ServeClassic(environment, log);
     case Protocol::kNetlink:
       // After older releases are refused, which send a word.
-      if (!level_set) return SetLogLevel(environment, log).error();
+      if (!level_set) RETURN_IF_ERROR(SetLogLevel(environment, log));
       return ServeNetlink(environment, log);
   }
   __builtin_unreachable();

@@ -102,6 +102,18 @@ TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
                1);
 }
 
+TEST(Nsexec, UsesALogPipeThatIsFoundAtTheSecondLook) {
+  ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe},
+               std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EIO\n") + kFit + R"(
+    fcntl(4, F_GETFL) = O_WRONLY
+    getpid() = 42
+    poll(4, POLLOUT, 300) = POLLOUT
+    write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: invalid _LIBCONTAINER_INITPIPE \\\"x\\\": not a decimal number\"}\n")
+    exit(1)
+  )",
+               1);
+}
+
 TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "debug"}, {"_LIBCONTAINER_STATEDIR", "5"}},
                std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(

@@ -4,6 +4,7 @@
 
 #include "json.h"
 
+#include <cerrno>
 #include <cstring>
 #include <poll.h>
 #include <unistd.h>
@@ -23,7 +24,11 @@ void WriteLine(int fd, std::string_view line, int patience_ms) {
   // The descriptor's O_NONBLOCK is shared with the parent, so it cannot be changed for one write.
   // Our processes take turns in logging (each waits for another, or has nothing to say), so the
   // room that poll sees, which in a pipe is a whole page, is there for the write.
-  while (!line.empty() && sys::Poll(fd, POLLOUT, patience_ms) > 0) {
+  while (!line.empty()) {
+    const int room = sys::Poll(fd, POLLOUT, patience_ms);
+    // EINVAL: where RLIMIT_NOFILE is 0, poll takes no descriptor at all. Then the line goes
+    // unasked.
+    if (room <= 0 && room != -EINVAL) return;
     const int written = sys::Write(fd, line.data(), line.size());
     if (written <= 0) return;
     line = From(line, static_cast<std::size_t>(written));

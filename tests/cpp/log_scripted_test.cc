@@ -71,6 +71,16 @@ TEST(Log, SaysFatalErrorsOnStandardErrorWithoutAPipe) {
   Log("nsenter: ").Fatal(Error::Of("x"));
 }
 
+TEST(Log, WritesUnaskedWherePollTakesNoDescriptor) {
+  const ScriptedKernel kernel(R"(
+    poll(2, POLLOUT, 300) = EINVAL
+    write(2, "FATAL: x\n")
+    poll(2, POLLOUT, 300) = EIO
+  )");
+  Log("FATAL: ").Fatal(Error::Of("x"));
+  Log("FATAL: ").Fatal(Error::Of("x"));
+}
+
 TEST(Log, SaysNothingTwice) {
   const ScriptedKernel kernel("");
   LogTo(4).Fatal(Error::AlreadyReported());

@@ -7,6 +7,7 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <poll.h>
 
 namespace nsenter {
 namespace {
@@ -53,6 +54,12 @@ Status Serve() {
   return Send(work.socket, kDone);
 }
 
+/// Whether the other end of the socket is closed, which only the launched process has.
+bool IsLaunchedGone() {
+  const int events = sys::Poll(work.socket, 0, 0);
+  return events > 0 && (events & POLLHUP) != 0;
+}
+
 int RunHelper(void* /*argument*/) {
   // Or the end of the launched process would go unnoticed. By number: that process's own stays
   // open, and so does the object that owns it.
@@ -60,7 +67,9 @@ int RunHelper(void* /*argument*/) {
   work.log.SetProcess(ProcessTag::kHelper);
   const Status served = Serve();
   if (served.ok()) sys::Exit(0);
-  work.log.Fatal(served.error());
+  // If the launched process has ended meanwhile, that is why its maps could not be written, and if
+  // it failed, it has said so itself.
+  if (!IsLaunchedGone()) work.log.Fatal(served.error());
   // If this fails too, the launched process sees our end instead.
   sys::Write(work.socket, &kFailed, sizeof(kFailed));
   sys::Exit(1);
@@ -97,7 +106,10 @@ Status Helper::WriteMaps() const {
     return Error::WithCode(written, "failed to ask the helper for the id maps");
   }
   char answer = 0;
-  int got = sys::Read(socket_.get(), &answer, sizeof(answer));
+  const int got = sys::Read(socket_.get(), &answer, sizeof(answer));
+  // Whatever that was: a helper with our memory uses our frames, which must not change until it is
+  // gone. Its descriptors are closed after it has let go of the memory.
+  const int end = shares_memory_ ? WaitForEnd() : 0;
   // A helper that was killed before it read the request leaves a reset connection.
   if (got == 0 || got == -ECONNRESET) {
     return Error::Of("the helper ended before it had written the id maps");
@@ -105,12 +117,15 @@ Status Helper::WriteMaps() const {
   if (got < 0) return Error::WithCode(got, "failed to read the helper's answer");
   if (answer == kFailed) return Error::AlreadyReported();
   if (answer != kDone) return Error::Of("the helper gave an unknown answer");
-  if (shares_memory_) {
-    // Its descriptors are closed after it has let go of the memory.
-    got = sys::Read(socket_.get(), &answer, sizeof(answer));
-    if (got < 0) return Error::WithCode(got, "failed to wait for the helper's end");
-  }
+  if (end < 0) return Error::WithCode(end, "failed to wait for the helper's end");
   return {};
+}
+
+int Helper::WaitForEnd() const {
+  char ignored = 0;
+  int got = 1;
+  while (got > 0) got = sys::Read(socket_.get(), &ignored, sizeof(ignored));
+  return got == -ECONNRESET ? 0 : got;
 }
 
 }  // namespace nsenter

@@ -38,6 +38,8 @@ class Helper {
   [[nodiscard]] bool SharesMemory() const { return shares_memory_; }
 
  private:
+  [[nodiscard]] int WaitForEnd() const;  // 0, or an errno, negated
+
   UniqueFd socket_;
   pid_t pid_ = 0;
   bool shares_memory_ = false;

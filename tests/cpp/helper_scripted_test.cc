@@ -155,6 +155,7 @@ TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
   ExpectHelper(R"(
     close(5)
     read(6, 1) = ""
+    poll(6, 0, 0) = POLLHUP
     write(6, "f") = EPIPE
     exit(1)
   )",
@@ -165,6 +166,7 @@ TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
   ExpectHelper(R"(
     close(5)
     read(6, 1) = "F"
+    poll(6, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the launched process made an unknown request\n")
     write(6, "f")
@@ -184,6 +186,7 @@ TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
     write(4, "0 2000 20\n")
     close(4)
     write(6, "d") = EPIPE
+    poll(6, 0, 0) = POLLHUP
     write(6, "f") = EPIPE
     exit(1)
   )",
@@ -195,9 +198,22 @@ TEST(HelperProcess, SaysWhyBeforeItAnswers) {
     close(5)
     read(6, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EACCES
+    poll(6, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to open uid_map: Permission denied\n")
     write(6, "f")
+    exit(1)
+  )",
+               1);
+}
+
+TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
+  ExpectHelper(R"(
+    close(5)
+    read(6, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = ESRCH
+    poll(6, 0, 0) = POLLHUP
+    write(6, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -207,6 +223,7 @@ TEST(HelperProcess, WritesNothingWithoutARequest) {
   ExpectHelper(R"(
     close(5)
     read(6, 1) = EIO
+    poll(6, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to read the launched process's request: Input/output error\n")
     write(6, "f")

@@ -288,6 +288,7 @@ TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
     unshare(CLONE_NEWUSER)
     write(5, "w")
     read(5, 1) = "f"
+    read(5, 1) = ""
     close(5)
     close(3)
   )"),

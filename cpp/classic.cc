@@ -97,9 +97,11 @@ Status TakeConsoleAndTell(int console, Gate& gate, const Log& log) {
   gate.KeepOpeningEnd();
   Status taken = StartSession();
   if (taken.ok()) taken = TakeConsole(console);
-  if (taken.ok()) return gate.Open(kHasConsole);
+  if (taken.ok()) taken = gate.Open(kHasConsole);
+  if (taken.ok()) return {};
   log.Fatal(taken.error());
-  RETURN_IF_ERROR(gate.Open(kFailed));
+  // If this fails too, the launched process sees our end instead.
+  (void)gate.Open(kFailed);
   return Error::AlreadyReported();
 }
 

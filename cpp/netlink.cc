@@ -53,7 +53,9 @@ Status ServeNetlink(const Environment& environment, Log& log) {
 
   const auto report = [&](pid_t init) -> Status {
     log.Debug("created init process ", init);
-    return WriteNetlinkReply(pipe, stage1, init);
+    // A parent that reaps whoever ends has taken the helper already if the init process has got its
+    // number. Then there is no stage 1 any more, and it would wait for the init process instead.
+    return WriteNetlinkReply(pipe, stage1 == init ? sys::ParentProcessId() : stage1, init);
   };
   const Memory memory = bootstrap.Creates(CLONE_NEWTIME) ? Memory::kCopied : Memory::kShared;
   RETURN_IF_ERROR(BecomeInitProcess({.memory = memory, .report = report, .prepare = {}}, log));

@@ -58,11 +58,12 @@
 #define NSENTER_SYS_SETGROUPS SYS_setgroups
 #endif
 
-#if defined(__has_feature)
-#define NSENTER_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define NSENTER_HAS_FEATURE(feature) 0
-#endif
+// Defined in programs with a sanitizer, whatever the core itself is compiled with.
+extern "C" {
+[[gnu::weak]] void __asan_init();
+[[gnu::weak]] void __msan_init();
+[[gnu::weak]] void __tsan_init();
+}
 
 namespace nsenter::sys {
 namespace {
@@ -96,14 +97,15 @@ int Call(long number, Arguments... arguments) {
 }
 
 /// NSEXEC_COPY_MEMORY is for tools that know no process which shares memory, such as valgrind.
-#if defined(NSEXEC_COPY_MEMORY) || (defined(__GLIBC__) && !defined(NSENTER_RSEQ)) ||   \
-    defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                   \
-    NSENTER_HAS_FEATURE(address_sanitizer) || NSENTER_HAS_FEATURE(memory_sanitizer) || \
-    NSENTER_HAS_FEATURE(thread_sanitizer)
+#if defined(NSEXEC_COPY_MEMORY) || (defined(__GLIBC__) && !defined(NSENTER_RSEQ))
 constexpr bool kBuiltToShareMemory = false;
 #else
 constexpr bool kBuiltToShareMemory = true;
 #endif
+
+bool HasSanitizer() {
+  return __asan_init != nullptr || __msan_init != nullptr || __tsan_init != nullptr;
+}
 
 /// True if the processor checks return addresses against a second stack, which we do not switch.
 bool HasShadowStack() {
@@ -247,7 +249,7 @@ int Clone(unsigned long flags, int* child_tid) {
 #endif
 }
 
-bool CanShareMemory() { return kBuiltToShareMemory && !HasShadowStack(); }
+bool CanShareMemory() { return kBuiltToShareMemory && !HasSanitizer() && !HasShadowStack(); }
 
 int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
                  int* child_tid) {

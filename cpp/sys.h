@@ -66,9 +66,9 @@ int OpenPidfd(pid_t pid);
 /// clone(2) without a stack, so that it returns twice, as fork does. `child_tid` is where the
 /// kernel stores the child's thread id with CLONE_CHILD_SETTID.
 int Clone(unsigned long flags, int* child_tid);
-/// False where a process that shares our memory could not later go on in our place: built with a
-/// sanitizer, which keeps track of one stack, or with headers that do not tell how libc registers
-/// restartable sequences; or running with a shadow stack, which belongs to one stack.
+/// False where a process that shares our memory could not later go on in our place: in a program
+/// with a sanitizer, which keeps track of one stack; with a shadow stack, which belongs to one; or
+/// if this was compiled with headers that do not tell how libc registers restartable sequences.
 bool CanShareMemory();
 /// clone(2) of a process that runs `function(argument)` on a stack of its own, of which `stack_end`
 /// is the end and the beginning (it grows down, on every machine we know). For CLONE_VM. The

@@ -243,15 +243,15 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
             "reported");
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY)
-    dup2(7, 0)
-    dup2(7, 1)
-    dup2(7, 2)
+    dup3(7, 0)
+    dup3(7, 1)
+    dup3(7, 2)
     write(21, "c") = EIO
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: failed to open the gate: Input/output error\n")
     write(21, "f")
-    close(21)
     close(5)
+    close(21)
     close(7)
   )",
                   "/dev/pts/9"),

@@ -30,9 +30,9 @@ TEST(TakeInitName, IsTheNameThatProgramsLookFor) {
 TEST(TakeConsole, PutsItOnStdio) {
   const ScriptedKernel kernel(R"(
     ioctl(5, TIOCSCTTY)
-    dup2(5, 0) = 0
-    dup2(5, 1) = 1
-    dup2(5, 2) = 2
+    dup3(5, 0) = 0
+    dup3(5, 1) = 1
+    dup3(5, 2) = 2
   )");
   EXPECT_SUCCESS(TakeConsole(5));
 }
@@ -41,8 +41,8 @@ TEST(TakeConsole, SaysWhatFailed) {
   const ScriptedKernel kernel(R"(
     ioctl(5, TIOCSCTTY) = EPERM
     ioctl(5, TIOCSCTTY)
-    dup2(5, 0) = 0
-    dup2(5, 1) = EMFILE
+    dup3(5, 0) = 0
+    dup3(5, 1) = EMFILE
   )");
   EXPECT_ERROR(TakeConsole(5),
                "failed to make the console the controlling terminal: Operation not permitted");

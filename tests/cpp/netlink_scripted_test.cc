@@ -41,6 +41,19 @@ TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
   test::ExpectExit(test::RunInChild(body), 0, "");
 }
 
+TEST(ServeNetlink, NeverReportsTheInitProcessAsStage1) {
+  const auto body = [] {
+    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + R"(
+      set_tid_address(a pointer)
+      clone(CLONE_PARENT|CLONE_VM, NULL, function) = 41
+      getppid() = 40
+      write(3, "{\"stage1_pid\":40,\"stage2_pid\":41}\n")
+      exit(0)
+    )");
+  };
+  test::ExpectExit(test::RunInChild(body), 0, "");
+}
+
 // With a copy of the memory, where one process can play both parts.
 TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
   EXPECT_EQ(Serve(std::string(kServed) + R"(

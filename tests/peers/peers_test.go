@@ -153,6 +153,10 @@ func differences(t *testing.T, v *vectors.Vector, program string) []vectors.Diff
 	if err != nil {
 		t.Fatal(err)
 	}
+	// runc's C code reads a message with one call, so what it makes of pieces depends on the moment.
+	for i := range runs {
+		runs[i].Case.Piece = 0
+	}
 	beyond := v.Get("beyond-runc", "") != ""
 	if beyond {
 		runs = runs[:1]

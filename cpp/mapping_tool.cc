@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <sched.h>
 #include <sys/wait.h>
 
@@ -95,7 +94,7 @@ Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map) {
   // until then.
   alignas(16) char stack[4096];
   const pid_t child = sys::CloneOnStack(CLONE_VM | CLONE_VFORK | SIGCHLD, BecomeTool, &call,
-                                        std::end(stack), nullptr);
+                                        stack + sizeof(stack), nullptr);
   if (child < 0) return Error::WithCode(child, "failed to create a process for ", tool);
   int status = 0;
   result = sys::Wait(child, &status);

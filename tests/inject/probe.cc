@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The program under test, in C++ and small, so that thousands of launches take little time. It
+// keeps the contract of tests/probe, and also says whether libc still knows who it is. Arguments
+// like nofile=5 are limits that it gives itself when nsexec begins: with so little nothing could
+// have been started.
+
+#include "mark.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Ours, or runc's: both have this name.
+extern "C" void nsexec();
+
+namespace {
+
+void Say(const char* text, size_t size) {
+  if (write(STDOUT_FILENO, text, size) != static_cast<ssize_t>(size)) _exit(2);
+}
+
+/// The thread id that libc keeps is seen in the owner of a locked mutex.
+bool KnowsOwnThreadId() {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+  pthread_mutex_t mutex;
+  pthread_mutex_init(&mutex, &attributes);
+  pthread_mutex_lock(&mutex);
+  const int owner = mutex.__data.__owner;
+  pthread_mutex_unlock(&mutex);
+  return owner == static_cast<int>(syscall(SYS_gettid));
+}
+
+void TakeLimit(const char* argument) {
+  const char* const equals = strchr(argument, '=');
+  if (equals == nullptr) _exit(2);
+  const auto resource = *argument == 'n' && argument[1] == 'o' ? RLIMIT_NOFILE : RLIMIT_NPROC;
+  rlimit limit = {};
+  if (getrlimit(resource, &limit) != 0) _exit(2);
+  limit.rlim_cur = strtoul(equals + 1, nullptr, 10);
+  if (setrlimit(resource, &limit) != 0) _exit(2);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) TakeLimit(argv[i]);
+  prctl(inject::kMark, inject::kBegins);
+  nsexec();
+  prctl(inject::kMark, inject::kReturned);
+  if (!KnowsOwnThreadId()) Say("wrong thread id\n", 16);
+  Say("nsexec returned\n", 16);
+  const char* pipe = getenv("_LIBCONTAINER_INITPIPE");
+  if (pipe == nullptr || *pipe == '\0') return 0;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = read(atoi(pipe), buffer, sizeof(buffer));
+    if (got < 0) return 2;
+    if (got == 0) return 0;
+    Say(buffer, static_cast<size_t>(got));
+  }
+}

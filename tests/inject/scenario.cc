@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "scenario.h"
+
+#include "world.h"
+
+#include <cstdint>
+#include <sched.h>
+#include <sstream>
+
+namespace inject {
+namespace {
+
+constexpr int kNewTime = 0x80;
+constexpr int kNewAll =
+    CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS;
+constexpr const char* kJoinAll = "cgroup ipc mnt net pid time uts";
+constexpr const char* kJoinAllAndUser = "user cgroup ipc mnt net pid time uts";
+constexpr const char* kOffsets = "boottime 1000 0\nmonotonic 2000 0\n";
+constexpr const char* kRootMap = "0 100000 65536\n";
+
+std::string Attribute(std::uint16_t type, std::string_view value) {
+  const auto length = static_cast<std::uint16_t>(4 + value.size());
+  std::string bytes(reinterpret_cast<const char*>(&length), 2);
+  bytes.append(reinterpret_cast<const char*>(&type), 2);
+  bytes.append(value);
+  bytes.append((4 - bytes.size() % 4) % 4, '\0');
+  return bytes;
+}
+
+std::string TextAttribute(std::uint16_t type, std::string text) {
+  text.push_back('\0');
+  return Attribute(type, text);
+}
+
+std::string NumberAttribute(std::uint16_t type, std::uint32_t number) {
+  return Attribute(type, {reinterpret_cast<const char*>(&number), sizeof(number)});
+}
+
+std::string PathsOf(const Scenario& scenario, pid_t fixture) {
+  std::istringstream types(scenario.joins);
+  std::string paths;
+  for (std::string type; types >> type;) {
+    const std::string pid = std::to_string(fixture);
+    if (!paths.empty()) paths += ',';
+    paths += type + ":/proc/" + pid + (scenario.by_task ? "/task/" + pid : "") + "/ns/" + type;
+  }
+  return paths;
+}
+
+}  // namespace
+
+const std::vector<Scenario>& Scenarios() {
+  static const std::vector<Scenario> scenarios = {
+      {.name = "create", .clone_flags = kNewAll, .setgroups = true, .oom_score_adj = "500"},
+      {.name = "create-user",
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = kRootMap,
+       .setgroups = true,
+       .oom_score_adj = "500"},
+      {.name = "rootless-tools",
+       .uid = kRootlessUid,
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = "0 1000 1\n1 100000 65535\n",
+       .setgroups = true,
+       .rootless_euid = true,
+       .tools = true},
+      {.name = "rootless-single",
+       .uid = kRootlessUid,
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = "0 1000 1\n",
+       .rootless_euid = true,
+       .time_offsets = kOffsets},
+      {.name = "join", .fixture = FixtureKind::kPlain, .joins = kJoinAll, .setgroups = true},
+      {.name = "join-each",
+       .fixture = FixtureKind::kPlain,
+       .joins = kJoinAll,
+       .by_task = true,
+       .setgroups = true,
+       .oom_score_adj = "500"},
+      {.name = "join-user",
+       .fixture = FixtureKind::kUser,
+       .joins = kJoinAllAndUser,
+       .setgroups = true},
+      {.name = "join-user-each",
+       .fixture = FixtureKind::kUser,
+       .joins = kJoinAllAndUser,
+       .by_task = true,
+       .setgroups = true},
+      {.name = "join-and-create-user",
+       .fixture = FixtureKind::kPlain,
+       .joins = "net ipc",
+       .clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID,
+       .uid_map = kRootMap,
+       .setgroups = true},
+      {.name = "time",
+       .clone_flags = kNewAll | kNewTime,
+       .setgroups = true,
+       .time_offsets = kOffsets},
+      {.name = "classic", .fixture = FixtureKind::kPlain, .classic = true},
+      {.name = "classic-console", .fixture = FixtureKind::kPlain, .classic = true, .console = true},
+  };
+  return scenarios;
+}
+
+const Scenario* FindScenario(std::string_view name) {
+  for (const Scenario& scenario : Scenarios()) {
+    if (scenario.name == name) return &scenario;
+  }
+  return nullptr;
+}
+
+std::string MessageOf(const Scenario& scenario, pid_t fixture) {
+  if (scenario.classic) return {};
+  std::string attributes = NumberAttribute(27281, static_cast<std::uint32_t>(scenario.clone_flags));
+  if (scenario.joins != nullptr) attributes += TextAttribute(27282, PathsOf(scenario, fixture));
+  if (scenario.tools) attributes += TextAttribute(27288, "/usr/bin/newuidmap");
+  if (scenario.uid_map != nullptr) attributes += TextAttribute(27283, scenario.uid_map);
+  if (scenario.tools) attributes += TextAttribute(27289, "/usr/bin/newgidmap");
+  if (scenario.uid_map != nullptr) attributes += TextAttribute(27284, scenario.uid_map);
+  if (scenario.setgroups) attributes += NumberAttribute(27285, 1);
+  if (scenario.oom_score_adj != nullptr) attributes += TextAttribute(27286, scenario.oom_score_adj);
+  if (scenario.time_offsets != nullptr) attributes += TextAttribute(27290, scenario.time_offsets);
+  attributes += NumberAttribute(27287, scenario.rootless_euid ? 1 : 0);
+
+  const std::uint32_t header[4] = {static_cast<std::uint32_t>(16 + attributes.size()), 62000, 0, 0};
+  return std::string(reinterpret_cast<const char*>(header), sizeof(header)) + attributes;
+}
+
+std::vector<std::string> EnvironmentOf(const Scenario& scenario, pid_t fixture,
+                                       const std::string& console, int log_level) {
+  std::vector<std::string> variables = {"_LIBCONTAINER_INITPIPE=" + std::to_string(kInitpipeFd)};
+  if (scenario.classic) {
+    variables.push_back("_LIBCONTAINER_INITPID=" + std::to_string(fixture));
+    if (scenario.console) variables.push_back("_LIBCONTAINER_CONSOLE_PATH=" + console);
+  } else {
+    variables.push_back("_LIBCONTAINER_LOGPIPE=" + std::to_string(kLogFd));
+    variables.push_back("_LIBCONTAINER_LOGLEVEL=" + std::to_string(log_level));
+  }
+  return variables;
+}
+
+}  // namespace inject

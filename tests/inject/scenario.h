@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the program under test is asked to do.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace inject {
+
+enum class FixtureKind { kNone, kPlain, kUser };
+
+struct Scenario {
+  const char* name = nullptr;
+  uid_t uid = 0;                             // of the launched process, and its gid
+  FixtureKind fixture = FixtureKind::kNone;  // the process whose namespaces are joined
+  const char* joins = nullptr;               // types, separated by spaces
+  // Join /proc/N/task/N/ns/..., paths of no process: what could be joined at once is joined one by
+  // one.
+  bool by_task = false;
+  int clone_flags = 0;
+  const char* uid_map = nullptr;  // and gid map
+  bool setgroups = false;
+  bool rootless_euid = false;
+  bool tools = false;  // the mapping tools may be used
+  const char* oom_score_adj = nullptr;
+  const char* time_offsets = nullptr;
+  bool classic = false;
+  bool console = false;
+};
+
+const std::vector<Scenario>& Scenarios();
+/// Null if there is none of that name.
+const Scenario* FindScenario(std::string_view name);
+
+/// The bootstrap message, empty in the classic protocol.
+std::string MessageOf(const Scenario& scenario, pid_t fixture);
+
+/// The parent's variables. `fd` numbers are those in world.h.
+std::vector<std::string> EnvironmentOf(const Scenario& scenario, pid_t fixture,
+                                       const std::string& console, int log_level);
+
+}  // namespace inject

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "judge.h"
+
+#include "call.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fnmatch.h>
+#include <fstream>
+#include <sstream>
+
+namespace inject {
+namespace {
+
+constexpr int kPromisedMs = 1000;
+
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+bool HasKind(const Plan& plan, Fault::Kind kind) {
+  return std::any_of(plan.faults.begin(), plan.faults.end(),
+                     [=](const Fault& fault) { return fault.kind == kind; });
+}
+
+/// Whether the limits of the case may be the death of anybody (the kernel's OOM killer).
+bool MayBeKilled(const Plan& plan) { return plan.memory >= 0; }
+
+bool LogCanBeRead(const Plan& plan) {
+  return plan.scenario->classic || plan.log == LogMode::kRead || plan.log == LogMode::kUnread;
+}
+
+std::string Join(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : " | ") + text;
+  return all;
+}
+
+/// Whether the case is to blame for the death.
+bool MayDieOf(const EndedProcess& process, const Plan& plan, const Observation& seen) {
+  if (MayBeKilled(plan)) return true;
+  const int signal = process.signal();
+  const bool sent = std::any_of(plan.faults.begin(), plan.faults.end(), [&](const Fault& fault) {
+    return (fault.kind == Fault::Kind::kKill && signal == SIGKILL) ||
+           (fault.kind == Fault::Kind::kTerm && signal == SIGTERM);
+  });
+  if (sent && process.process == plan.faults[0].process) return true;
+  // Our processes may end one another, all but the one that the parent waits for.
+  return signal == SIGKILL && process.process != "launched" &&
+         std::any_of(seen.calls.begin(), seen.calls.end(), [](const MadeCall& call) {
+           return call.name == "kill" || call.name == "pidfd_send_signal";
+         });
+}
+
+bool TookTooLong(const Plan& plan, const Observation& seen) {
+  const int stopped = HasKind(plan, Fault::Kind::kStop) ? kStopMs : 0;
+  const int slow = plan.reply == ReplyMode::kFull ? 300 : 0;
+  return seen.settled_ms > kPromisedMs + stopped + slow;
+}
+
+/// What holds whatever goes wrong.
+std::string AlwaysWrong(const Plan& plan, const Observation& seen) {
+  if (!seen.left.empty()) return "left after all: " + Join(seen.left);
+  if (!seen.initpipe_ended) return "the parent sees no end of INITPIPE";
+  if (!seen.log_ended) return "the parent sees no end of LOGPIPE";
+  if (!seen.strange.empty()) return "strange output: " + Join(seen.strange);
+  if (!seen.early.empty()) return seen.early;
+  for (const EndedProcess& process : seen.ended) {
+    if (process.signal() != 0 && !MayDieOf(process, plan, seen)) {
+      return process.process + " died of signal " + std::to_string(process.signal());
+    }
+  }
+  // Of two failures each may be said.
+  if (seen.fatal.size() > std::max<std::size_t>(plan.faults.size(), 1)) {
+    return "more than one fatal line: " + Join(seen.fatal);
+  }
+  for (const std::string& line : seen.fatal) {
+    if (EndsWith(line, "Success")) return "a fatal line without a reason: " + line;
+  }
+  return {};
+}
+
+bool Succeeded(const Observation& seen) {
+  const EndedProcess* const launched = seen.Find("launched");
+  return launched != nullptr && launched->exit_status() == 0 && seen.returned;
+}
+
+/// What is wrong with a launch that must have succeeded.
+std::string NotSame(const Plan& plan, const Observation& seen, const Observation* normal) {
+  if (!seen.fatal.empty()) return "failed: " + Join(seen.fatal);
+  if (!Succeeded(seen)) return "did not succeed, and said nothing";
+  if (!seen.bad_reply.empty()) return "the reply: " + seen.bad_reply;
+  if (!seen.echoed && !HasKind(plan, Fault::Kind::kParentDies))
+    return "the document did not arrive";
+  if (!seen.tools.empty()) return "a mapping tool said: " + Join(seen.tools);
+  const EndedProcess* const init = seen.Find("init");
+  if (plan.strace.empty() && (init == nullptr || init->exit_status() != 0)) {
+    return "the program in the init process failed";
+  }
+  if (normal != nullptr && plan.no_namespaces.empty() && seen.state != normal->state) {
+    return "the init process is not as it should be: " + seen.state + " AND NOT " + normal->state;
+  }
+  return {};
+}
+
+/// What is wrong with a launch that must have failed with one fatal line.
+std::string NotFailed(const Plan& plan, const Observation& seen, const char* in_process) {
+  const EndedProcess* const launched = seen.Find("launched");
+  if (launched == nullptr) return "the launched process did not end";
+  if (seen.returned) return "the failure went unnoticed: nsexec returned";
+  const bool in_init = in_process != nullptr && strcmp(in_process, "init") == 0;
+  if (in_init) {
+    const EndedProcess* const init = seen.Find("init");
+    if (init == nullptr || init->exit_status() != 1)
+      return "the init process's exit status is not 1";
+    // Who is first is left to chance: the launched process may have been done.
+    if (launched->exit_status() != 1 && !(launched->exit_status() == 0 && seen.bad_reply.empty())) {
+      return "the launched process's status is " + std::to_string(launched->status);
+    }
+  } else if (launched->exit_status() != 1) {
+    return "the launched process's exit status is not 1";
+  }
+  if (seen.fatal.empty() && LogCanBeRead(plan)) return "no fatal line";
+  return {};
+}
+
+/// Success as ever, or failure with one line.
+std::string NeitherSameNorFailed(const Plan& plan, const Observation& seen,
+                                 const Observation& normal) {
+  return Succeeded(seen) ? NotSame(plan, seen, &normal) : NotFailed(plan, seen, nullptr);
+}
+
+Harmless* FindHarmless(std::vector<Harmless>& harmless, const std::string& call,
+                       const std::string& what) {
+  for (Harmless& entry : harmless) {
+    if (fnmatch(entry.call.c_str(), call.c_str(), 0) != 0) continue;
+    std::istringstream faults(entry.faults);
+    for (std::string fault; std::getline(faults, fault, ',');) {
+      if (fault == what || (fault == "any" && what != "short")) return &entry;
+    }
+  }
+  return nullptr;
+}
+
+Verdict Of(const std::string& wrong) {
+  return {wrong.empty() ? Verdict::Kind::kAsPromised : Verdict::Kind::kViolation, wrong};
+}
+
+Verdict JudgeHarmless(const Plan& plan, const Observation& seen, const Observation& normal,
+                      Harmless& entry) {
+  ++entry.used;
+  std::string wrong;
+  if (entry.outcome == "explained") {
+    wrong = NotFailed(plan, seen, plan.faults[0].process.c_str());
+  } else if (entry.outcome == "either") {
+    wrong = NeitherSameNorFailed(plan, seen, normal);
+  } else {
+    wrong = NotSame(plan, seen, &normal);
+    if (wrong.empty() && !seen.right_thread_id && entry.outcome != "other-thread-id") {
+      wrong = "libc has the wrong thread id";
+    }
+  }
+  return {wrong.empty() ? Verdict::Kind::kOnList : Verdict::Kind::kViolation, wrong};
+}
+
+Verdict JudgeErrno(const Plan& plan, const Observation& seen, const Observation& normal,
+                   std::vector<Harmless>& harmless) {
+  const Fault& fault = plan.faults[0];
+  const bool is_short = fault.kind == Fault::Kind::kShort;
+  const std::string what = is_short ? "short" : NameOfErrno(fault.error);
+  if (Harmless* const entry = FindHarmless(harmless, seen.delivered_names[0], what)) {
+    return JudgeHarmless(plan, seen, normal, *entry);
+  }
+  if (is_short || fault.error == EINTR) {
+    std::string wrong = NotSame(plan, seen, &normal);
+    if (wrong.empty() && !seen.right_thread_id) wrong = "libc has the wrong thread id";
+    return Of(wrong);
+  }
+  const std::string wrong = NotFailed(plan, seen, fault.process.c_str());
+  if (!wrong.empty() || seen.fatal.empty()) return Of(wrong);
+  if (!EndsWith(seen.fatal[0], std::string(": ") + strerror(fault.error))) {
+    return Of("the fatal line does not say why: " + seen.fatal[0]);
+  }
+  if (seen.fatal[0].find("failed to ") == std::string::npos &&
+      seen.fatal[0].find("invalid ") == std::string::npos) {
+    return Of("the fatal line does not say what: " + seen.fatal[0]);
+  }
+  return {};
+}
+
+Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation& normal) {
+  const std::string& victim = plan.faults[0].process;
+  const EndedProcess* const killed = seen.Find(victim);
+  const EndedProcess* const launched = seen.Find("launched");
+  if (killed == nullptr || launched == nullptr) return Of("did not end");
+  // The first process of a pid namespace does not hear SIGTERM.
+  if (killed->signal() == 0 && Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
+  const bool reported = seen.bad_reply.empty();
+  if (seen.returned) {
+    // From the reply on the init process is the parent's, whatever becomes of the others.
+    if (!reported) return Of("nsexec returned without a reply");
+    if (victim != "init" && seen.state != normal.state)
+      return Of("another init process: " + seen.state);
+    return {};
+  }
+  if (victim == "launched") return {};
+  if (launched->exit_status() == 0) {
+    return Of(reported && victim == "init" ? "" : "the launched process did not notice");
+  }
+  if (launched->exit_status() != 1) return Of("the launched process's exit status is not 1");
+  // An init process that dies has nothing to say; whoever kills it knows why.
+  if (seen.fatal.empty() && victim != "init") return Of("no fatal line");
+  return {};
+}
+
+Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& normal) {
+  if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
+  const std::string& second = seen.delivered_names[1];
+  const bool on_log = second.find("(log)") != std::string::npos ||
+                      second.find("(stderr)") != std::string::npos ||
+                      second.find("(console)") != std::string::npos;
+  if (seen.fatal.empty() && on_log) {
+    const EndedProcess* const launched = seen.Find("launched");
+    if (seen.returned) return Of("nsexec returned, and the launched process failed");
+    if (launched->exit_status() == 1) return {};
+    if (plan.faults[0].process == "init" && launched->exit_status() == 0) return {};
+    return Of("the launched process's exit status is not 1");
+  }
+  return Of(NotFailed(plan, seen, plan.faults[0].process.c_str()));
+}
+
+Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& normal,
+                 std::vector<Harmless>& harmless) {
+  if (seen.delivered != static_cast<int>(plan.faults.size())) {
+    return {Verdict::Kind::kNotDelivered, "the fault was not delivered"};
+  }
+  if (std::string wrong = AlwaysWrong(plan, seen); !wrong.empty()) return Of(wrong);
+  if (MayBeKilled(plan)) {
+    // Whoever is killed for want of memory says nothing.
+    const bool anybody =
+        std::any_of(seen.ended.begin(), seen.ended.end(),
+                    [](const EndedProcess& one) { return one.signal() == SIGKILL; });
+    if (anybody) return {};
+    return Of(NeitherSameNorFailed(plan, seen, normal));
+  }
+  if (plan.faults.size() == 2) return JudgeTwo(plan, seen, normal);
+  if (plan.faults.empty()) {
+    if (plan.close_after >= 0) return Of(NotFailed(plan, seen, nullptr));
+    const bool limited = plan.nofile >= 0 || plan.nproc >= 0 || plan.pids >= 0 ||
+                         plan.free_pids >= 0 || !plan.no_namespaces.empty();
+    return Of(limited ? NeitherSameNorFailed(plan, seen, normal) : NotSame(plan, seen, &normal));
+  }
+  switch (plan.faults[0].kind) {
+    case Fault::Kind::kErrno:
+    case Fault::Kind::kShort:
+      return JudgeErrno(plan, seen, normal, harmless);
+    case Fault::Kind::kKill:
+    case Fault::Kind::kTerm:
+      return JudgeDeath(plan, seen, normal);
+    case Fault::Kind::kStop:
+      return Of(NotSame(plan, seen, &normal));
+    case Fault::Kind::kParentDies:
+      return {};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Harmless> ReadHarmless(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<Harmless> entries;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream fields(line);
+    Harmless entry;
+    const auto field = [&](std::string& ret) {
+      std::getline(fields, ret, '|');
+      ret.erase(0, ret.find_first_not_of(' '));
+      ret.erase(ret.find_last_not_of(' ') + 1);
+    };
+    field(entry.call);
+    field(entry.faults);
+    field(entry.outcome);
+    field(entry.reason);
+    const bool known_outcome = entry.outcome == "same" || entry.outcome == "other-thread-id" ||
+                               entry.outcome == "explained" || entry.outcome == "either";
+    if (entry.reason.empty() || !known_outcome) {
+      fprintf(stderr, "injector: %s: not CALL | FAULTS | OUTCOME | REASON: %s\n", path.c_str(),
+              line.c_str());
+      exit(3);
+    }
+    entries.push_back(entry);
+  }
+  if (entries.empty() || entries.size() > kHarmlessLimit) {
+    fprintf(stderr, "injector: %s: %zu entries, not 1 to %zu\n", path.c_str(), entries.size(),
+            kHarmlessLimit);
+    exit(3);
+  }
+  return entries;
+}
+
+std::string WhatIsWrong(const Plan& plan, const Observation& seen) {
+  std::string wrong = AlwaysWrong(plan, seen);
+  if (wrong.empty()) wrong = NotSame(plan, seen, nullptr);
+  if (wrong.empty() && !seen.right_thread_id) wrong = "libc has the wrong thread id";
+  return wrong;
+}
+
+Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal,
+              std::vector<Harmless>& harmless) {
+  Verdict verdict = JudgeAll(plan, seen, normal, harmless);
+  if (!verdict.text.empty() && !seen.delivered_names.empty()) {
+    verdict.text = "after " + Join(seen.delivered_names) + ": " + verdict.text;
+  }
+  const bool good =
+      verdict.kind == Verdict::Kind::kAsPromised || verdict.kind == Verdict::Kind::kOnList;
+  if (!good || !TookTooLong(plan, seen)) return verdict;
+  return {.kind = Verdict::Kind::kViolation,
+          .text = "took " + std::to_string(seen.settled_ms) + " ms",
+          .late = true};
+}
+
+}  // namespace inject

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One of the processes that share the cases of a sweep.
+
+#pragma once
+
+#include "cases.h"
+#include "judge.h"
+#include "summary.h"
+#include "sweep.h"
+#include "world.h"
+
+namespace inject {
+
+class Worker {
+ public:
+  /// Runs each case whose number leaves the remainder `number`, and writes to `results`.
+  Worker(const SweepOptions& options, int number, int program, int results)
+      : options_(options), number_(number), program_(program), results_(results) {}
+
+  int Work();
+
+ private:
+  void RunNormals();
+  void RunCase(const SweptCase& one, unsigned index);
+  void Tell(const Report& report) const;
+
+  const SweepOptions& options_;
+  int number_;
+  int program_;
+  int results_;
+  World world_;
+  std::vector<Harmless> harmless_;
+  Normals normals_;
+};
+
+/// Runs a case and judges it. A machine that is busy may take its time, so whoever took too long is
+/// given a few more tries, and must take too long each time.
+Verdict RunAndJudge(const Plan& plan, const World& world, const Normal& normal, int program,
+                    std::vector<Harmless>& harmless, Observation* ret_seen);
+
+}  // namespace inject

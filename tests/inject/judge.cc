@@ -85,11 +85,6 @@ std::string AlwaysWrong(const Plan& plan, const Observation& seen) {
   return {};
 }
 
-bool Succeeded(const Observation& seen) {
-  const EndedProcess* const launched = seen.Find("launched");
-  return launched != nullptr && launched->exit_status() == 0 && seen.returned;
-}
-
 /// What is wrong with a launch that must have succeeded.
 std::string NotSame(const Plan& plan, const Observation& seen, const Observation* normal) {
   if (!seen.fatal.empty()) return "failed: " + Join(seen.fatal);
@@ -161,36 +156,44 @@ Verdict JudgeHarmless(const Plan& plan, const Observation& seen, const Observati
     wrong = NeitherSameNorFailed(plan, seen, normal);
   } else {
     wrong = NotSame(plan, seen, &normal);
-    if (wrong.empty() && !seen.right_thread_id && entry.outcome != "other-thread-id") {
+    if (wrong.empty() && !seen.right_thread_id && normal.right_thread_id &&
+        entry.outcome != "other-thread-id") {
       wrong = "libc has the wrong thread id";
     }
   }
   return {wrong.empty() ? Verdict::Kind::kOnList : Verdict::Kind::kViolation, wrong};
 }
 
+/// What is wrong with a launch one of whose calls failed, if the call is like any other.
+std::string NotAsErrno(const Plan& plan, const Observation& seen, const Observation& normal) {
+  const Fault& fault = plan.faults[0];
+  if (fault.kind == Fault::Kind::kShort || fault.error == EINTR) {
+    const std::string wrong = NotSame(plan, seen, &normal);
+    const bool other_thread_id = !seen.right_thread_id && normal.right_thread_id;
+    return wrong.empty() && other_thread_id ? "libc has the wrong thread id" : wrong;
+  }
+  if (std::string wrong = NotFailed(plan, seen, fault.process.c_str()); !wrong.empty()) {
+    return wrong;
+  }
+  if (seen.fatal.empty()) return {};  // nobody could have read it
+  const std::string& line = seen.fatal[0];
+  if (!EndsWith(line, std::string(": ") + strerror(fault.error))) {
+    return "the fatal line does not say why: " + line;
+  }
+  const bool says_what = line.find("failed to ") != std::string::npos ||
+                         line.find("unable to ") != std::string::npos ||
+                         line.find("invalid ") != std::string::npos;
+  return says_what ? "" : "the fatal line does not say what: " + line;
+}
+
 Verdict JudgeErrno(const Plan& plan, const Observation& seen, const Observation& normal,
                    std::vector<Harmless>& harmless) {
+  const std::string wrong = NotAsErrno(plan, seen, normal);
+  if (wrong.empty()) return {};
   const Fault& fault = plan.faults[0];
-  const bool is_short = fault.kind == Fault::Kind::kShort;
-  const std::string what = is_short ? "short" : NameOfErrno(fault.error);
-  if (Harmless* const entry = FindHarmless(harmless, seen.delivered_names[0], what)) {
-    return JudgeHarmless(plan, seen, normal, *entry);
-  }
-  if (is_short || fault.error == EINTR) {
-    std::string wrong = NotSame(plan, seen, &normal);
-    if (wrong.empty() && !seen.right_thread_id) wrong = "libc has the wrong thread id";
-    return Of(wrong);
-  }
-  const std::string wrong = NotFailed(plan, seen, fault.process.c_str());
-  if (!wrong.empty() || seen.fatal.empty()) return Of(wrong);
-  if (!EndsWith(seen.fatal[0], std::string(": ") + strerror(fault.error))) {
-    return Of("the fatal line does not say why: " + seen.fatal[0]);
-  }
-  if (seen.fatal[0].find("failed to ") == std::string::npos &&
-      seen.fatal[0].find("invalid ") == std::string::npos) {
-    return Of("the fatal line does not say what: " + seen.fatal[0]);
-  }
-  return {};
+  const std::string what = fault.kind == Fault::Kind::kShort ? "short" : NameOfErrno(fault.error);
+  Harmless* const entry = FindHarmless(harmless, seen.delivered_names[0], what);
+  return entry == nullptr ? Of(wrong) : JudgeHarmless(plan, seen, normal, *entry);
 }
 
 Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation& normal) {
@@ -303,6 +306,11 @@ std::vector<Harmless> ReadHarmless(const std::string& path) {
     exit(3);
   }
   return entries;
+}
+
+bool Succeeded(const Observation& seen) {
+  const EndedProcess* const launched = seen.Find("launched");
+  return launched != nullptr && launched->exit_status() == 0 && seen.returned;
 }
 
 std::string WhatIsWrong(const Plan& plan, const Observation& seen) {

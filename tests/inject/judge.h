@@ -37,6 +37,9 @@ struct Verdict {
 Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal,
               std::vector<Harmless>& harmless);
 
+/// The launched process ended well, and nsexec returned.
+bool Succeeded(const Observation& seen);
+
 /// A launch without a fault: empty if all is well.
 std::string WhatIsWrong(const Plan& plan, const Observation& seen);
 

@@ -184,7 +184,7 @@ void Launch::BecomeLaunched() {
   environment.push_back(nullptr);
   char byte = 0;
   (void)!read(go, &byte, 1);  // until the injector looks
-  if (!plan_.strace.empty()) ExecStrace(environment);
+  if (!plan_.strace.empty()) ExecStrace(program, environment);
   std::vector<std::string> words = {"probe"};
   if (plan_.nofile >= 0) words.push_back("nofile=" + std::to_string(plan_.nofile));
   if (plan_.nproc >= 0) words.push_back("nproc=" + std::to_string(plan_.nproc));
@@ -195,8 +195,8 @@ void Launch::BecomeLaunched() {
   Die("exec of the program under test");
 }
 
-void Launch::ExecStrace(std::vector<char*>& environment) const {
-  const std::string path = FileOf(program_);
+void Launch::ExecStrace(int program, std::vector<char*>& environment) const {
+  const std::string path = FileOf(program);
   const std::string inject = "inject=" + plan_.strace;
   const char* argv[] = {"strace", "-D",        "-f", "-qq",          "-o",         "/dev/null",
                         "-e",     "trace=all", "-e", inject.c_str(), path.c_str(), nullptr};

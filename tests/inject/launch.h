@@ -45,7 +45,7 @@ class Launch {
   [[noreturn]] void BecomeParent(const Pipe& told);
   [[noreturn]] void BecomeLaunched();
   void PutDescriptorsInPlace() const;
-  [[noreturn]] void ExecStrace(std::vector<char*>& environment) const;
+  [[noreturn]] void ExecStrace(int program, std::vector<char*>& environment) const;
   void EnterLimitedUserNamespace();
   void MapLimitedUserNamespace();
 

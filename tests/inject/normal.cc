@@ -21,6 +21,7 @@ Normal RunNormal(const Plan& plan, const World& world, int program) {
   normal.seen = Run(without, world, {}, program);
   normal.roles = LearnRoles(normal.seen);
   normal.wrong = WhatIsWrong(without, normal.seen);
+  normal.usable = normal.wrong.empty() || Succeeded(normal.seen);
   return normal;
 }
 

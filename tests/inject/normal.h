@@ -15,7 +15,8 @@ namespace inject {
 struct Normal {
   Observation seen;
   Roles roles;
-  std::string wrong;  // empty if all is well
+  std::string wrong;    // empty if all is well
+  bool usable = false;  // it has succeeded, whatever else is wrong: faults can be compared with it
 };
 
 /// `plan` without what goes wrong in it.

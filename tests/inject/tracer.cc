@@ -150,6 +150,7 @@ void Tracer::OnCall(Process& process) {
 }
 
 void Tracer::OnMark(Process& process, unsigned long what) {
+  ++process.all_calls["prctl"];
   if (what == kBegins) {
     process.counted = true;
     began_ = last_fault_ = Clock::now();

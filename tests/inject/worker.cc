@@ -62,11 +62,11 @@ void Worker::RunNormals() {
     for (const bool wait_first : {false, true}) {
       const Plan plan = PlainPlan(scenario, wait_first);
       Normal normal = RunNormal(plan, world_, program_);
-      if (normal.wrong.empty()) {
-        normals_[{&scenario, wait_first}] = std::move(normal);
-      } else {
+      // Once, not by each worker.
+      if (!normal.wrong.empty() && number_ == 0) {
         Tell({Report::Kind::kViolation, "no fault", ToOptions(plan), normal.wrong});
       }
+      if (normal.usable) normals_[{&scenario, wait_first}] = std::move(normal);
     }
   }
 }

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo test check sweep bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
+	@echo 'make check   let a fixed part of all faults happen, in a few minutes'
+	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make bench   measure launches and whole commands next to runc, and write docs/bench'
 	@echo 'make lint    formatting and static analysis only'
 	@echo 'make format  format C++ and Go sources in place'
@@ -17,6 +19,14 @@ demo:
 test:
 	@scripts/setup
 	@go run ./tests/run
+
+check:
+	@scripts/setup
+	@scripts/sweep check
+
+sweep:
+	@scripts/setup
+	@scripts/sweep full
 
 bench:
 	@scripts/setup

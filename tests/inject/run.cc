@@ -25,13 +25,21 @@ namespace {
 
 constexpr const char* kDocument = "{\"to\":\"the Go side\"}\n";
 constexpr const char* kReturned = "nsexec returned\n";
-// What has been still for so long hangs: nobody waits that long for anything. Time in which things
-// happen does not count, since a busy machine only makes it longer; but there is an end to it.
-constexpr int kStillMs = 3000;
+// Where nothing has happened for so long, and nobody waits for a processor, everybody hangs:
+// nothing that nsexec or the parent here wait for takes longer than 300 ms. A busy machine makes
+// things slow, but not so; and there is an end to that too.
+constexpr int kStillMs = 1500;
 constexpr int kStillUnderStraceMs = 10000;
 constexpr int kLongestMs = 20000;
 // How long a parent that does not read makes the others wait.
 constexpr int kSlowParentMs = 150;
+
+/// As in /proc/PID/stat; empty if there is no such process.
+std::string StateLetterOf(pid_t pid) {
+  const std::string stat = ReadAll(ProcOf(pid, "stat"));
+  const std::size_t end = stat.rfind(')');
+  return end == std::string::npos || stat.size() < end + 3 ? "" : stat.substr(end + 2, 1);
+}
 
 /// One case: the parent's part, the injector's eyes, and the clock.
 class Case {
@@ -109,10 +117,19 @@ class Case {
   bool Over() {
     if (traced()) {
       if (tracer_.AllEnded()) return true;
-      return MsSince(tracer_.last_event()) > kStillMs || MsSince(start_) > kLongestMs;
+      const bool still = MsSince(tracer_.last_event()) > kStillMs && !AnybodyRuns();
+      return still || MsSince(start_) > kLongestMs;
     }
     if (seen_.Find("launched") != nullptr && Strangers().empty()) return true;
     return MsSince(start_) > kStillUnderStraceMs;
+  }
+
+  [[nodiscard]] bool AnybodyRuns() const {
+    for (const auto& [pid, process] : tracer_.processes()) {
+      const std::string state = process.ended ? "" : StateLetterOf(pid);
+      if (state == "R" || state == "D") return true;
+    }
+    return false;
   }
 
   void Settle() {
@@ -232,10 +249,8 @@ class Case {
       const pid_t pid = atoi(entry->d_name);
       if (pid <= 0 || pid == getpid() || pid == launch_.parent()) continue;
       if (pid == world_.plain || pid == world_.user) continue;
-      const std::string stat = ReadAll(ProcOf(pid, "stat"));
-      const std::size_t end = stat.rfind(')');
-      if (end == std::string::npos || stat.size() < end + 3) continue;
-      if (stat[end + 2] != 'Z' && stat[end + 2] != 'X') pids.push_back(pid);
+      const std::string state = StateLetterOf(pid);
+      if (!state.empty() && state != "Z" && state != "X") pids.push_back(pid);
     }
     closedir(folder);
     return pids;

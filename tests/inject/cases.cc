@@ -18,6 +18,8 @@ constexpr int kErrnos[] = {EPERM, EIO, EINTR, EINVAL, ENOMEM, EAGAIN, EMFILE, EN
 // A mapping tool's own calls are many and not ours: it is killed after one in so many.
 constexpr int kToolStep = 8;
 
+constexpr long kKiB = 1024;
+
 // More than any message has.
 constexpr int kWholeMessage = 1 << 20;
 
@@ -142,10 +144,12 @@ class Enumeration {
       plan.pids = limit;
       Add("pids cgroup", plan);
     }
-    for (long quarters = 4; quarters <= 16 && has_memory_cgroup_; ++quarters) {
+    // The launched process needs less than 512 KiB, a mapping tool more than 1 MiB.
+    for (long limit = 128 * kKiB; limit <= 4096 * kKiB && has_memory_cgroup_;) {
       Plan plan = plain;
-      plan.memory = quarters << 18U;
+      plan.memory = limit;
       Add("memory cgroup", plan);
+      limit += limit < 512 * kKiB ? 32 * kKiB : 256 * kKiB;
     }
     // What is joined belongs to the user namespace outside.
     if (plain.scenario->fixture != FixtureKind::kNone) return;

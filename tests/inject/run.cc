@@ -116,7 +116,8 @@ class Case {
 
   bool Over() {
     if (traced()) {
-      if (tracer_.AllEnded()) return true;
+      // Who has just been born may not have been reported yet.
+      if (tracer_.AllEnded() && Strangers().empty()) return true;
       const bool still = MsSince(tracer_.last_event()) > kStillMs && !AnybodyRuns();
       return still || MsSince(start_) > kLongestMs;
     }

@@ -72,6 +72,21 @@ void Tracer::OnTime() {
     last_fault_ = last_event_ = Clock::now();
     return true;
   });
+  AdoptOrphans();
+}
+
+/// The kernel can kill a process before it has reported that another one was born.
+void Tracer::AdoptOrphans() {
+  for (const auto& [pid, process] : processes_) {
+    if (!process.ended && !process.waits_for_role) return;  // may still report it
+  }
+  for (auto& [pid, process] : processes_) {
+    if (process.ended) continue;
+    process.path = process.role = "orphan";
+    process.waits_for_role = false;
+    process.counted = true;
+    Resume(process);
+  }
 }
 
 void Tracer::OnWait(pid_t pid, int status) {

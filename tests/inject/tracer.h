@@ -67,6 +67,7 @@ class Tracer {
 
  private:
   Process& Add(pid_t pid, const std::string& path);
+  void AdoptOrphans();
   void OnBirth(Process& creator, pid_t pid);
   static void Resume(const Process& process, int signal = 0);
   void OnCall(Process& process);

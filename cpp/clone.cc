@@ -38,20 +38,24 @@ ThreadState ThreadState::Find() {
   return state;
 }
 
-// None of the calls below can fail: the values are the kernel's own.
-
 void ThreadState::RestoreInCopy() const {
+  // Neither can fail: the values are the kernel's own.
   if (robust_list_ != nullptr) sys::SetRobustList(robust_list_, robust_list_size_);
   if (!ClearsCachedTid() && kernel_tid_address_ != nullptr) {
     sys::SetThreadIdAddress(kernel_tid_address_);
   }
 }
 
-void ThreadState::RestoreInSharedMemory() const {
+Status ThreadState::RestoreInSharedMemory() const {
   if (robust_list_ != nullptr) sys::SetRobustList(robust_list_, robust_list_size_);
-  if (kernel_tid_address_ != nullptr) sys::SetThreadIdAddress(kernel_tid_address_);
+  if (kernel_tid_address_ != nullptr) {
+    const int result = sys::SetThreadIdAddress(kernel_tid_address_);
+    if (result < 0) return Error::WithCode(result, "failed to set the address of the thread id");
+  }
   // A copy inherits them, a process that shares memory does not (rseq(2)).
-  sys::RestoreRestartableSequences();
+  const int result = sys::RestoreRestartableSequences();
+  if (result < 0) return Error::WithCode(result, "failed to register restartable sequences");
+  return {};
 }
 
 Result<pid_t> CloneSibling(std::string_view what) {

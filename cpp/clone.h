@@ -30,7 +30,7 @@ class ThreadState {
   /// In a clone that has a copy of our memory.
   void RestoreInCopy() const;
   /// In a clone that has our memory itself, once we are gone.
-  void RestoreInSharedMemory() const;
+  [[nodiscard]] Status RestoreInSharedMemory() const;
 
  private:
   int* cached_tid_ = nullptr;

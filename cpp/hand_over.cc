@@ -62,14 +62,14 @@ struct Both {
 /// Init process, on a stack of its own, while the launched process still uses the other one.
 int WaitForTheLaunchedProcess(void* argument) {
   Both& both = *static_cast<Both*>(argument);
-  while (__atomic_load_n(&both.launched_lives, __ATOMIC_ACQUIRE) != 0) {
+  do {
     const int result = sys::WaitWhile(&both.launched_lives, 1);
     if (result < 0 && result != -EAGAIN) {
       Log log = *both.log;
       log.SetProcess(ProcessTag::kInit);
       Leave(Error::WithCode(result, "failed to wait for the launched process"), log);
     }
-  }
+  } while (__atomic_load_n(&both.launched_lives, __ATOMIC_ACQUIRE) != 0);
   // It has ended before its time. If it failed, it has said so itself.
   if (!both.reported) sys::Exit(1);
   // NOLINTNEXTLINE(cert-err52-cpp): to the other stack, without a destructor in between
@@ -93,13 +93,12 @@ Status HandOverSharedMemory(const HandOver& hand_over, Log& log) {
   const ThreadState thread = ThreadState::Find();
   Both both;
   both.log = &log;
-  // Before the clone, or an early end would go unnoticed. Where a filter refuses it, there is still
-  // the gate.
-  if (sys::SetThreadIdAddress(&both.launched_lives) < 0) return HandOverCopy(hand_over, log);
+  // Before the clone, or an early end would go unnoticed.
+  const int result = sys::SetThreadIdAddress(&both.launched_lives);
+  if (result < 0) return Error::WithCode(result, "failed to set the address of the thread id");
   RETURN_IF_ERROR(CloneAndLeave(both, thread.cached_tid(), hand_over));
-  thread.RestoreInSharedMemory();
   log.SetProcess(ProcessTag::kInit);
-  return {};
+  return thread.RestoreInSharedMemory();
 }
 
 }  // namespace

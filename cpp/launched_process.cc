@@ -37,9 +37,12 @@ bool NeedsOwnProc(const Bootstrap& bootstrap) {
 /// created it is privileged over it.) Then only root may write to our /proc files, which the helper
 /// does.
 Result<Helper> StartHelper(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log) {
-  const bool share = bootstrap.join_count == 0 && sys::CanShareMemory() &&
-                     sys::EffectiveUserId() == 0 && sys::Dumpable() == 1;
-  if (!share) return Helper::Start(bootstrap, proc, Memory::kCopied, log);
+  const bool may_share =
+      bootstrap.join_count == 0 && sys::CanShareMemory() && sys::EffectiveUserId() == 0;
+  const int dumpable = may_share ? sys::Dumpable() : 0;
+  if (dumpable < 0) return Error::WithCode(dumpable, "failed to find out whether we are dumpable");
+  // If not, somebody has a reason, and our /proc files may belong to another user namespace's root.
+  if (dumpable != 1) return Helper::Start(bootstrap, proc, Memory::kCopied, log);
   RETURN_IF_ERROR(SetDumpable(false));
   return Helper::Start(bootstrap, proc, Memory::kShared, log);
 }

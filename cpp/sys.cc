@@ -284,15 +284,15 @@ int RobustList(void** ret_head, std::size_t* ret_size) {
 
 int SetRobustList(void* head, std::size_t size) { return Call(SYS_set_robust_list, head, size); }
 
-void RestoreRestartableSequences() {
+int RestoreRestartableSequences() {
 #ifdef NSENTER_RSEQ
-  if (&__rseq_size == nullptr || __rseq_size == 0) return;  // libc has none
-  auto* const area = reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) +
-                                                    __rseq_offset);
+  if (&__rseq_size == nullptr || __rseq_size == 0) return 0;  // libc has none
   // The size that every kernel takes; what later ones add, libc then does without.
   constexpr unsigned kOriginalSize = 32;
-  if (Call(SYS_rseq, area, kOriginalSize, 0, RSEQ_SIG) == 0) return;
-  area->cpu_id = static_cast<__u32>(RSEQ_CPU_ID_REGISTRATION_FAILED);
+  return Call(SYS_rseq, static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset,
+              kOriginalSize, 0, RSEQ_SIG);
+#else
+  return 0;
 #endif
 }
 

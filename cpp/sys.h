@@ -88,10 +88,9 @@ int SetThreadIdAddress(int* address);
 int RobustList(void** ret_head, std::size_t* ret_size);
 int SetRobustList(void* head, std::size_t size);
 /// libc lets the kernel write into its memory on which CPU a thread runs (rseq(2)). A process that
-/// shares memory starts without that; this registers it again if libc had it registered. If that
-/// is refused, libc learns to ask the kernel each time, as with a kernel that knows no such call.
-void RestoreRestartableSequences();
-/// Sleeps while `*word` is `value` (futex(2)), or not at all: -EAGAIN if it is not. Woken by the
+/// shares memory starts without that; this registers it again if libc had it registered.
+int RestoreRestartableSequences();
+/// Sleeps while `*word` is `value` (futex(2)); -EAGAIN if it is not. Woken by the
 /// kernel too, when it clears a thread id at `word`.
 int WaitWhile(const int* word, int value);
 /// prctl(2): 1 if others with our ids may look at us.

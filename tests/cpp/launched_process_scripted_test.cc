@@ -233,6 +233,12 @@ TEST(EnterNamespaces, IsNotDumpableWhileTheHelperSharesItsMemory) {
             "failed to wait for the helper's end: Input/output error");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
     geteuid() = 0
+    prctl(PR_GET_DUMPABLE) = EINVAL
+    close(3)
+  )"),
+            "failed to find out whether we are dumpable: Invalid argument");
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
+    geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0) = EPERM
     close(3)

@@ -25,13 +25,16 @@ constexpr const char* kServed = R"(
     setresuid(0)
     setresgid(0)
     getppid() = 41
+)";
+
+constexpr const char* kFindThread = R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
 )";
 
 TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
   const auto body = [] {
-    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + R"(
+    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + kFindThread + R"(
       set_tid_address(a pointer)
       clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
       write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
@@ -43,7 +46,7 @@ TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
 
 TEST(ServeNetlink, NeverReportsTheInitProcessAsStage1) {
   const auto body = [] {
-    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + R"(
+    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + kFindThread + R"(
       set_tid_address(a pointer)
       clone(CLONE_PARENT|CLONE_VM, NULL, function) = 41
       getppid() = 40
@@ -56,8 +59,7 @@ TEST(ServeNetlink, NeverReportsTheInitProcessAsStage1) {
 
 // With a copy of the memory, where one process can play both parts.
 TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
-  EXPECT_EQ(Serve(std::string(kServed) + R"(
-    set_tid_address(a pointer) = ENOSYS
+  EXPECT_EQ(Serve("memory is copied\n" + std::string(kServed) + R"(
     pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS

@@ -177,12 +177,12 @@ constexpr const char* kServed = R"(
     setresuid(0)
     setresgid(0)
     getppid() = 41
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
 )";
 
 TEST(Nsexec, ExitsInTheLaunchedProcess) {
   ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
     set_tid_address(a pointer)
     clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
     write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
@@ -193,7 +193,7 @@ TEST(Nsexec, ExitsInTheLaunchedProcess) {
 
 // With a copy of the memory, where one process can play both parts.
 constexpr const char* kCopied = R"(
-    set_tid_address(a pointer) = ENOSYS
+    memory is copied
     pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS

@@ -195,6 +195,10 @@ ScriptedKernel::ScriptedKernel(std::string_view script) {
   for (std::string line; std::getline(lines, line);) {
     const std::string_view text = Trim(line);
     if (text.empty()) continue;
+    if (text == "memory is copied") {
+      memory_.copies = true;
+      continue;
+    }
     const std::size_t separator = text.rfind(") = ");
     if (separator == std::string_view::npos) {
       script_.push_back({std::string(text), ""});
@@ -424,9 +428,9 @@ int SetRobustList(void* head, std::size_t size) {
   return Call("set_robust_list(", NamePointer(head), ", ", size, ")").result;
 }
 
-bool CanShareMemory() { return true; }
+bool CanShareMemory() { return !Kernel().memory().copies; }
 
-void RestoreRestartableSequences() { Call("rseq()"); }
+int RestoreRestartableSequences() { return Call("rseq()").result; }
 
 int WaitWhile(const int* word, int value) {
   const int result = Call("futex(FUTEX_WAIT, ", value, ")").result;

@@ -24,6 +24,8 @@ namespace nsenter::test {
 ///     setns(3, CLONE_NEWNET) = EPERM
 ///     close(3)
 ///
+/// The line "memory is copied" says that no process can share another's.
+///
 /// What stands behind the "=" is the answer: a number, the name of an error or of another constant,
 /// two numbers in brackets, or, in quotes, bytes. A line without one succeeds (a write takes
 /// everything).
@@ -52,6 +54,7 @@ class ScriptedKernel {
   struct Memory {
     int tid = 0;
     int robust_list = 0;
+    bool copies = false;
     struct sigaction old_action = {};
     std::vector<std::unique_ptr<char[]>> mappings;
   };

@@ -930,11 +930,12 @@ int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, vo
   return kernel.Return(kernel.CloneSharingMemory(flags, function, argument, child_tid));
 }
 
-void RestoreRestartableSequences() {
+int RestoreRestartableSequences() {
   ModelKernel& kernel = Enter("rseq");
   kernel.Demand(kernel.role() == Role::kInit,
                 "the init process has lost its restartable sequences");
   kernel.state().sequences_restored = true;
+  return Simple(kernel);
 }
 
 int WaitWhile(const int* word, int value) {

@@ -169,6 +169,8 @@ std::string Flags(std::uint64_t flags) {
 
 std::string OptionName(std::uint64_t option) {
   switch (option) {
+    case 3:
+      return "PR_GET_DUMPABLE";
     case 4:
       return "PR_SET_DUMPABLE";
     case 15:
@@ -190,6 +192,7 @@ std::string Describe(pid_t pid, const Call& call, const KnownFiles& known) {
   switch (call.number) {
     case SYS_openat:
     case SYS_newfstatat:
+    case SYS_readlinkat:
       return with(WithoutPids(TextAt(pid, call.arguments[1])));
     case SYS_readlink:
     case SYS_execve:

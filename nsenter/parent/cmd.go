@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// Cmd is a program about to be launched. The fields that os/exec has mean what they mean there,
+// except that standard streams are files.
+type Cmd struct {
+	Path                  string // of the program, not looked up
+	Args                  []string
+	Env                   []string // the whole environment, except for the protocol's own variables
+	Dir                   string
+	Stdin, Stdout, Stderr *os.File // nil is /dev/null
+	ExtraFiles            []*os.File
+	// SysProcAttr is for the launched process, and the init process inherits what it can. The process
+	// group is the package's: by it children are found that nobody has reported.
+	SysProcAttr *syscall.SysProcAttr
+
+	// One of these two says what is asked for, and chooses the protocol.
+	Message *bootstrap.Message
+	Classic *Classic
+
+	// Order is the one of runc's two in which the reply is read and the processes are waited for.
+	Order Order
+
+	// BeforeMessage is called when the launched process exists and waits for its message. What it is
+	// given then, the init process inherits: a cgroup, CPU affinity. Only for Message.
+	BeforeMessage func(pid int) error
+
+	// Logger has the log lines of the processes, with the attributes pid and, after the first clone,
+	// stage. Those that it would drop are not asked for. Only for Message; the fatal line is not
+	// among them, it is the error.
+	Logger *slog.Logger
+}
+
+// Classic asks for the namespaces of a process, in the protocol of June 2015.
+type Classic struct {
+	Pid     int
+	Console string // path of a terminal that becomes the init process's; none if empty
+}
+
+// Order is an order of waiting and reading.
+type Order int
+
+const (
+	// ReadFirst reads the reply and then waits for the launched process, as runc does for a new
+	// container.
+	ReadFirst Order = iota
+	// WaitFirst waits for the launched process and then reads the reply, as runc does for exec. It is
+	// the only order that the protocol of 2015 knows.
+	WaitFirst
+)
+
+const protocolPrefix = "_LIBCONTAINER_"
+
+// check refuses what can be seen to be wrong before anything is started.
+func (c *Cmd) check(ctx context.Context) error {
+	switch {
+	case c.Path == "":
+		return errors.New("parent: no Path")
+	case (c.Message == nil) == (c.Classic == nil):
+		return errors.New("parent: one of Message and Classic must be given")
+	case c.Classic != nil && c.Classic.Pid <= 0:
+		return fmt.Errorf("parent: no process has the pid %d", c.Classic.Pid)
+	case c.Classic != nil && (c.BeforeMessage != nil || c.Logger != nil):
+		return errors.New("parent: BeforeMessage and Logger are for Message only")
+	}
+	if a := c.SysProcAttr; a != nil && (a.Setpgid || a.Pgid != 0 || a.Foreground || a.PidFD != nil) {
+		return errors.New("parent: Setpgid, Pgid, Foreground and PidFD of SysProcAttr are not the caller's")
+	}
+	return ctx.Err()
+}
+
+// environment is Env without variables of the protocol, which would be those of another launch, and
+// with this launch's.
+func (c *Cmd) environment(initpipe, logpipe int) []string {
+	env := make([]string, 0, len(c.Env)+3)
+	for _, setting := range c.Env {
+		if !strings.HasPrefix(setting, protocolPrefix) {
+			env = append(env, setting)
+		}
+	}
+	add := func(name, value string) { env = append(env, protocolPrefix+name+"="+value) }
+	add("INITPIPE", strconv.Itoa(initpipe))
+	if c.Classic != nil {
+		add("INITPID", strconv.Itoa(c.Classic.Pid))
+		if c.Classic.Console != "" {
+			add("CONSOLE_PATH", c.Classic.Console)
+		}
+		return env
+	}
+	add("LOGPIPE", strconv.Itoa(logpipe))
+	add("LOGLEVEL", strconv.Itoa(logLevel(c.Logger)))
+	return env
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// FatalError is the fatal line with which the launched process, or another of its processes, ended.
+type FatalError struct {
+	Text  string // the whole of it
+	Pid   int    // of the process that failed, as it sees it itself; 0 where it does not say
+	Stage int    // 0, 1 or 2 as in the line's prefix; -1 before the first clone
+
+	// Parts of Text, as far as it has them.
+	Step      string               // "failed to join net namespace"
+	Namespace bootstrap.Namespaces // of which the step is
+	Path      string               // what the step was tried on
+	Errno     syscall.Errno        // errors.Is finds it, and what it stands for
+}
+
+func (e *FatalError) Error() string { return "nsenter: " + e.Text }
+
+// Unwrap is Errno, where there is one.
+func (e *FatalError) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
+
+var (
+	namespaceStep = regexp.MustCompile(`^failed to (?:open|join) ([a-z]+) namespace `)
+	pathAtEnd     = regexp.MustCompile(`^(.*?)(?: "(/[^"]*)"| (/.*))$`)
+)
+
+func newFatalError(stage, pid int, text string) *FatalError {
+	e := &FatalError{Text: text, Pid: pid, Stage: stage}
+	rest := text
+	if i := strings.LastIndex(rest, ": "); i >= 0 {
+		if e.Errno = errnoOf(rest[i+2:]); e.Errno != 0 {
+			rest = rest[:i]
+		}
+	}
+	if m := namespaceStep.FindStringSubmatch(rest); m != nil {
+		e.Namespace = bootstrap.Kind(m[1])
+		if e.Errno == 0 { // "PATH: it is no namespace"
+			if i := strings.LastIndex(rest, ": "); i >= 0 {
+				rest = rest[:i]
+			}
+		}
+	}
+	e.Step = rest
+	if m := pathAtEnd.FindStringSubmatch(rest); m != nil {
+		e.Step, e.Path = m[1], m[2]+m[3]
+	}
+	return e
+}
+
+// errnoOf finds the errno whose text strerror(3) gives. Go's texts are glibc's, in lower case; where
+// musl says something else it is named here.
+func errnoOf(text string) syscall.Errno {
+	const last = 133 // EHWPOISON
+	for errno := syscall.Errno(1); errno <= last; errno++ {
+		if strings.EqualFold(errno.Error(), text) {
+			return errno
+		}
+	}
+	return muslTexts[text]
+}
+
+var muslTexts = map[string]syscall.Errno{
+	"I/O error":                     syscall.EIO,
+	"Out of memory":                 syscall.ENOMEM,
+	"Resource busy":                 syscall.EBUSY,
+	"No file descriptors available": syscall.EMFILE,
+	"Not a tty":                     syscall.ENOTTY,
+	"Symbolic link loop":            syscall.ELOOP,
+	"Filename too long":             syscall.ENAMETOOLONG,
+	"Value too large for data type": syscall.EOVERFLOW,
+	"No child process":              syscall.ECHILD,
+	"Socket not connected":          syscall.ENOTCONN,
+	"Not supported":                 syscall.ENOTSUP,
+	"Previous owner died":           syscall.EOWNERDEAD,
+	"Quota exceeded":                syscall.EDQUOT,
+}
+
+// ExitError is a launched process that ended otherwise than with a reply and status 0, and without
+// a fatal line that would say why.
+type ExitError struct{ Status syscall.WaitStatus }
+
+func (e *ExitError) Error() string {
+	return "nsenter: the launched process ended without a reply: " + statusText(e.Status)
+}
+
+func statusText(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return "signal: " + status.Signal().String()
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"context"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Init is the init process: a child of the caller, who has to Wait for it.
+type Init struct {
+	Pid     int
+	Process *os.Process
+	// Conn is the other end of the init process's INITPIPE, a stream socket. The Go side of runc
+	// expects a JSON document there.
+	Conn *os.File
+
+	log  *logReader
+	stop func() bool // ends the watch over the context
+
+	mutex  sync.Mutex
+	reaped bool // Pid may be another process's
+
+	waitOnce sync.Once
+	state    *os.ProcessState
+	err      error
+}
+
+func newInit(l *launch) (*Init, error) {
+	// The process is our child and nobody has waited for it, so the number is still its own.
+	process, err := os.FindProcess(l.reply.init)
+	if err != nil {
+		return nil, err
+	}
+	return &Init{Pid: l.reply.init, Process: process, Conn: l.conn, log: l.log}, nil
+}
+
+// handOver: from now on ctx is the init process's.
+func (i *Init) handOver(ctx context.Context) *Init {
+	i.stop = context.AfterFunc(ctx, func() { i.Kill() })
+	return i
+}
+
+// Kill kills the init process and what is left of its session's first process group: all that it
+// started and that has not set itself apart. If it is pid 1 of a pid namespace, the kernel kills
+// everything else in there.
+func (i *Init) Kill() error {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	if i.reaped {
+		return os.ErrProcessDone
+	}
+	err := i.Process.Kill()
+	syscall.Kill(-i.Pid, syscall.SIGKILL)
+	return err
+}
+
+// Wait waits for the end of the init process, closes Conn, and reads the log to its end. When
+// somebody else has reaped the process the error is syscall.ECHILD, and the state is nil.
+func (i *Init) Wait() (*os.ProcessState, error) {
+	i.waitOnce.Do(func() {
+		// Killing and reaping exclude each other, waiting and killing must not.
+		peekStatus(i.Pid)
+		i.mutex.Lock()
+		if i.state, i.err = i.Process.Wait(); i.err != nil {
+			i.Process.Release()
+		}
+		i.reaped = true
+		i.mutex.Unlock()
+		i.stop()
+		i.Conn.Close()
+		i.log.wait()
+	})
+	return i.state, i.err
+}
+
+// Err is the fatal line that was said after Start had returned, if there is one.
+func (i *Init) Err() error { return i.log.failure() }
+
+// Pidfd opens a pidfd of the init process (pidfd_open(2), Linux 5.3). The caller closes it. Only
+// before Wait has returned does it surely refer to that process.
+func (i *Init) Pidfd() (*os.File, error) {
+	const pidfdOpen = 434 // on every architecture
+	fd, _, errno := syscall.Syscall(pidfdOpen, uintptr(i.Pid), 0, 0)
+	if errno != 0 {
+		return nil, os.NewSyscallError("pidfd_open", errno)
+	}
+	return os.NewFile(fd, "pidfd"), nil
+}

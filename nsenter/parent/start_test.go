@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// converse sends a document to an init process, and demands that it comes back by standard output and
+// that the process ends with its status.
+func converse(t *testing.T, i *Init, output *os.File) {
+	t.Helper()
+	const document = `{"to":"the Go side"}` + "\n"
+	if _, err := io.WriteString(i.Conn, document); err != nil {
+		t.Error(err)
+	}
+	if err := i.closeWrite(); err != nil {
+		t.Error(err)
+	}
+	output.SetReadDeadline(time.Now().Add(10 * time.Second))
+	said, err := io.ReadAll(output)
+	if want := "ready\n" + document; err != nil || string(said) != want {
+		t.Errorf("the init process said %q (%v), want %q", said, err, want)
+	}
+	state, err := i.Wait()
+	if err != nil || state.ExitCode() != 7 {
+		t.Errorf("the init process ended with %v (%v), want exit status 7", state, err)
+	}
+}
+
+// closeWrite tells the init process that nothing more will come.
+func (i *Init) closeWrite() error {
+	raw, err := i.Conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = syscall.Shutdown(int(fd), syscall.SHUT_WR) }); err != nil {
+		return err
+	}
+	return result
+}
+
+// outputOf gives a command a pipe for its standard output; theirs is to be closed after the start.
+func outputOf(t *testing.T, c *Cmd) (ours, theirs *os.File) {
+	t.Helper()
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	c.Stdout = theirs
+	return ours, theirs
+}
+
+func TestBothOrders(t *testing.T) {
+	requireRoot(t)
+	target := fixture(t, bootstrap.UTS|bootstrap.Net|bootstrap.IPC)
+	joins := []bootstrap.Join{
+		{Kind: bootstrap.UTS, Path: fmt.Sprintf("/proc/%d/ns/uts", target)},
+		{Kind: bootstrap.Net, Path: fmt.Sprintf("/proc/%d/ns/net", target)},
+	}
+	ids := []bootstrap.IDRange{{Inside: 0, Outside: 100000, Count: 65536}}
+	for name, m := range map[string]bootstrap.Message{
+		"nothing": {},
+		"create":  {Create: bootstrap.PID | bootstrap.Mount},
+		"join":    {Join: joins},
+		"both":    {Join: joins, Create: bootstrap.IPC},
+		"helper":  {Create: bootstrap.User | bootstrap.Net, UIDMap: ids, GIDMap: ids},
+	} {
+		for order, orderName := range []string{ReadFirst: "read first", WaitFirst: "wait first"} {
+			t.Run(name+", "+orderName, func(t *testing.T) {
+				nothingLeft(t)
+				c := self(&m)
+				c.Order = Order(order)
+				output, theirs := outputOf(t, c)
+				i, err := c.Start(deadline(t, 20*time.Second))
+				if err != nil {
+					t.Fatal(err)
+				}
+				theirs.Close()
+				own := os.Getpid()
+				for _, kind := range m.Create.Each() {
+					if namespaceOf(t, i.Pid, kind) == namespaceOf(t, own, kind) {
+						t.Errorf("the %v namespace is not new", kind)
+					}
+				}
+				for _, join := range m.Join {
+					if namespaceOf(t, i.Pid, join.Kind) != namespaceOf(t, target, join.Kind) {
+						t.Errorf("the %v namespace is not joined", join.Kind)
+					}
+				}
+				pidfd, err := i.Pidfd()
+				if err != nil {
+					t.Error(err)
+				}
+				pidfd.Close()
+				converse(t, i, output)
+				if err := i.Kill(); !errors.Is(err, os.ErrProcessDone) {
+					t.Errorf("killing what has been waited for: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestClassic(t *testing.T) {
+	requireRoot(t)
+	target := fixture(t, bootstrap.UTS|bootstrap.Net|bootstrap.PID)
+	nothingLeft(t)
+	c := self(nil)
+	c.Classic = &Classic{Pid: target}
+	c.Stderr = nil
+	output, theirs := outputOf(t, c)
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	for _, kind := range (bootstrap.UTS | bootstrap.Net | bootstrap.PID).Each() {
+		if namespaceOf(t, i.Pid, kind) != namespaceOf(t, target, kind) {
+			t.Errorf("the %v namespace is not joined", kind)
+		}
+	}
+	converse(t, i, output)
+}
+
+func TestClassicConsole(t *testing.T) {
+	requireRoot(t)
+	target := fixture(t, bootstrap.UTS)
+	nothingLeft(t)
+	terminal, name := openTerminal(t)
+	c := self(nil)
+	c.Classic = &Classic{Pid: target, Console: name}
+	c.Stderr = nil
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make([]byte, 100)
+	n, err := terminal.Read(said)
+	if got := string(said[:n]); err != nil || got != "ready\r\n" {
+		t.Errorf("on the terminal is %q (%v)", got, err)
+	}
+	i.Kill()
+	if state, err := i.Wait(); err != nil || state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("%v, %v", state, err)
+	}
+}
+
+func openTerminal(t *testing.T) (terminal *os.File, name string) {
+	t.Helper()
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	var number, unlock uint32
+	for request, value := range map[uintptr]*uint32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlock} {
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), request, uintptr(unsafe.Pointer(value)))
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	return terminal, fmt.Sprintf("/dev/pts/%d", number)
+}
+
+func TestRefusedBeforeAnythingStarts(t *testing.T) {
+	nothingLeft(t)
+	message := &bootstrap.Message{}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for want, c := range map[string]Cmd{
+		"parent: no Path": {Message: message},
+		"parent: one of Message and Classic must be given":      {Path: "/x"},
+		"parent: no process has the pid 0":                      {Path: "/x", Classic: &Classic{}},
+		"parent: BeforeMessage and Logger are for Message only": {Path: "/x", Classic: &Classic{Pid: 1}, Logger: slog.Default()},
+		"parent: CLONE_FLAGS has bits that are no namespace: 1": {Path: "/x", Message: &bootstrap.Message{Create: 1}},
+		"fork/exec /no/such/program: no such file or directory": {Path: "/no/such/program", Message: message},
+		"parent: Setpgid, Pgid, Foreground and PidFD of SysProcAttr are not the caller's": {
+			Path: "/x", Message: message, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		},
+	} {
+		if _, err := c.Start(context.Background()); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := self(message).Start(over); err != context.Canceled {
+		t.Errorf("with a context that is over: %v", err)
+	}
+}
+
+func TestFatalLineIsATypedError(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	own := "/proc/self/ns/net"
+	for _, c := range []struct {
+		join bootstrap.Join
+		want FatalError
+		is   error
+	}{
+		{
+			bootstrap.Join{Kind: bootstrap.Net, Path: "/no/such file"},
+			FatalError{
+				Text: "failed to open net namespace /no/such file: No such file or directory",
+				Step: "failed to open net namespace", Namespace: bootstrap.Net, Path: "/no/such file", Errno: syscall.ENOENT,
+			},
+			os.ErrNotExist,
+		},
+		{
+			bootstrap.Join{Kind: bootstrap.UTS, Path: own},
+			FatalError{
+				Text: "failed to join uts namespace /proc/self/ns/net: it is a net namespace",
+				Step: "failed to join uts namespace", Namespace: bootstrap.UTS, Path: own,
+			},
+			nil,
+		},
+	} {
+		for _, order := range []Order{ReadFirst, WaitFirst} {
+			command := self(&bootstrap.Message{Join: []bootstrap.Join{c.join}})
+			command.Order = order
+			_, err := command.Start(deadline(t, 20*time.Second))
+			var fatal *FatalError
+			if !errors.As(err, &fatal) {
+				t.Fatalf("no fatal line: %v", err)
+			}
+			c.want.Pid, c.want.Stage = fatal.Pid, -1
+			if *fatal != c.want || fatal.Pid == 0 {
+				t.Errorf("got  %+v\nwant %+v", *fatal, c.want)
+			}
+			if c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("%v is not %v", err, c.is)
+			}
+		}
+	}
+}
+
+func TestClassicFatalLine(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	c := self(nil)
+	c.Classic = &Classic{Pid: 4194305} // more than any pid
+	c.Stderr = nil
+	_, err := c.Start(deadline(t, 20*time.Second))
+	var fatal *FatalError
+	if !errors.As(err, &fatal) || fatal.Errno != syscall.ENOENT || fatal.Path != "/proc/4194305/ns" {
+		t.Errorf("%+v (%v)", fatal, err)
+	}
+}
+
+func TestProgramsThatSpeakNoProtocol(t *testing.T) {
+	nothingLeft(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"/bin/true"}, "nsenter: the launched process ended without a reply"},
+		{[]string{"/bin/sh", "-c", "exit 3"}, "nsenter: the launched process ended without a reply: exit status 3"},
+		{[]string{"/bin/sh", "-c", "kill -9 $$"}, "nsenter: the launched process ended without a reply: signal: killed"},
+		{[]string{"/bin/sh", "-c", "echo hello >&3"}, `parent: no reply: "hello\n"`},
+		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":0,"stage2_pid":1}' >&3`}, `parent: no reply: "{\"stage1_pid\":0,\"stage2_pid\":1}\n"`},
+		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":2,"stage2_pid":2}' >&3`}, `parent: no reply: "{\"stage1_pid\":2,\"stage2_pid\":2}\n"`},
+		{[]string{"/bin/sh", "-c", "head -c 200 /dev/zero >&3"}, "nsenter: the launched process ended without a reply"},
+	} {
+		for _, order := range []Order{ReadFirst, WaitFirst} {
+			command := &Cmd{Path: c.args[0], Args: c.args, Message: &bootstrap.Message{}, Order: order}
+			_, err := command.Start(deadline(t, 20*time.Second))
+			if err == nil || err.Error() != c.want {
+				t.Errorf("%q: got %v, want %s", c.args, err, c.want)
+			}
+		}
+	}
+}
+
+func TestAStuckProgramIsKilled(t *testing.T) {
+	nothingLeft(t)
+	for _, order := range []Order{ReadFirst, WaitFirst} {
+		// Together with what it has started, of which nobody has heard.
+		c := &Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60 & sleep 60; :"}, Message: &bootstrap.Message{}, Order: order}
+		start := time.Now()
+		_, err := c.Start(deadline(t, 100*time.Millisecond))
+		if err != context.DeadlineExceeded {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	}
+}
+
+// TestCancelAnywhere cancels launches after times that cover all of a launch. Whenever it is, nobody is
+// left. (In the message is all that makes a launch long: a helper, and namespaces.)
+func TestCancelAnywhere(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	ids := []bootstrap.IDRange{{Inside: 0, Outside: 100000, Count: 65536}}
+	m := &bootstrap.Message{Create: bootstrap.User | bootstrap.PID | bootstrap.IPC, UIDMap: ids, GIDMap: ids}
+	var before, after int
+	for n := range 200 {
+		ctx, cancel := context.WithCancel(context.Background())
+		timer := time.AfterFunc(time.Duration(rand.Intn(12000))*time.Microsecond, cancel)
+		c := self(m)
+		c.Order = Order(n % 2)
+		i, err := c.Start(ctx)
+		switch {
+		case err == nil:
+			after++
+			if _, err := i.Wait(); err != nil {
+				t.Error(err)
+			}
+		case err == context.Canceled:
+			before++
+		default:
+			t.Error(err)
+		}
+		timer.Stop()
+		cancel()
+	}
+	t.Logf("%d launches were cancelled, %d init processes killed", before, after)
+	if before == 0 || after == 0 {
+		t.Error("the times do not cover a launch")
+	}
+}
+
+func TestLogLinesAreRecords(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
+		var text bytes.Buffer
+		c := self(&bootstrap.Message{Create: bootstrap.UTS})
+		c.Logger = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: level}))
+		i, err := c.Start(deadline(t, 20*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.Conn.Close()
+		if _, err := i.Wait(); err != nil {
+			t.Error(err)
+		}
+		for _, line := range []string{
+			`level=DEBUG msg="=> nsexec container setup" pid=`,
+			fmt.Sprintf(`level=DEBUG msg="created init process %d" pid=`, i.Pid),
+			fmt.Sprintf(`level=DEBUG msg="<= nsexec container setup" pid=%d stage=2`, i.Pid),
+		} {
+			if strings.Contains(text.String(), line) != (level == slog.LevelDebug) {
+				t.Errorf("at %v: wrong about %s in\n%s", level, line, text.String())
+			}
+		}
+	}
+}
+
+func TestLogLevelAsksForNoMoreThanTheLoggerKeeps(t *testing.T) {
+	for level, want := range map[slog.Level]int{
+		slog.LevelDebug - 4: 6, slog.LevelDebug: 5, slog.LevelInfo: 4, slog.LevelWarn: 3, slog.LevelError: 2, slog.LevelError + 9: 1,
+	} {
+		logger := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
+		if got := logLevel(logger); got != want {
+			t.Errorf("%v: got %d, want %d", level, got, want)
+		}
+	}
+	if got := logLevel(nil); got != 1 {
+		t.Errorf("without a logger: got %d, want 1", got)
+	}
+}
+
+func TestWhatIsDoneBeforeTheMessageIsInherited(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	c := self(&bootstrap.Message{Create: bootstrap.UTS})
+	c.BeforeMessage = func(pid int) error {
+		return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("77"), 0)
+	}
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", i.Pid)); err != nil || string(text) != "77\n" {
+		t.Errorf("got %q (%v)", text, err)
+	}
+	i.Conn.Close()
+	i.Wait()
+
+	refusal := errors.New("no room")
+	c.BeforeMessage = func(int) error { return refusal }
+	// The launched process says that the message was missing; that is no news.
+	if _, err := c.Start(deadline(t, 20*time.Second)); !errors.Is(err, refusal) {
+		t.Errorf("got %v, want %v", err, refusal)
+	}
+}
+
+func TestVariablesOfAnotherLaunchAreNotHandedOn(t *testing.T) {
+	c := self(&bootstrap.Message{})
+	c.Env = append(c.Env, "_LIBCONTAINER_INITPIPE=77", "_LIBCONTAINER_STATEDIR=/x", "LIBCONTAINER=kept")
+	want := []string{
+		envRole + "=init", "LIBCONTAINER=kept",
+		"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_LOGPIPE=4", "_LIBCONTAINER_LOGLEVEL=1",
+	}
+	if got := c.environment(3, 4); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestExtraFilesKeepTheirNumbers: fd 3 is the first extra file, as with os/exec.
+func TestExtraFilesKeepTheirNumbers(t *testing.T) {
+	requireRoot(t)
+	c := self(&bootstrap.Message{})
+	file, err := os.Open(filepath.Join(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	c.ExtraFiles = []*os.File{file}
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Wait()
+	defer i.Conn.Close()
+	if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", i.Pid)); got != file.Name() {
+		t.Errorf("fd 3 is %s (%v), want %s", got, err, file.Name())
+	}
+}
+
+func TestCallersThatMindSIGCHLD(t *testing.T) {
+	requireRoot(t)
+	run := func(t *testing.T) {
+		for _, order := range []Order{ReadFirst, WaitFirst} {
+			c := self(&bootstrap.Message{Create: bootstrap.UTS})
+			c.Order = order
+			i, err := c.Start(deadline(t, 20*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			i.Conn.Close()
+			if state, err := i.Wait(); err == nil {
+				t.Logf("the status was there: %v", state)
+			} else if !errors.Is(err, syscall.ECHILD) {
+				t.Error(err)
+			}
+			c.Message = &bootstrap.Message{Join: []bootstrap.Join{{Kind: bootstrap.Net, Path: "/no"}}}
+			if _, err := c.Start(deadline(t, 20*time.Second)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("got %v", err)
+			}
+		}
+	}
+	t.Run("ignored", func(t *testing.T) {
+		handleSIGCHLD() // the first time, package os/signal starts a goroutine
+		nothingLeft(t)
+		signal.Ignore(syscall.SIGCHLD)
+		defer handleSIGCHLD()
+		run(t)
+	})
+	t.Run("reaps everything", func(t *testing.T) {
+		nothingLeft(t)
+		var over atomic.Bool
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for !over.Load() {
+				if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+					time.Sleep(50 * time.Microsecond)
+				}
+			}
+		}()
+		run(t)
+		over.Store(true)
+		<-done
+	})
+}
+
+// handleSIGCHLD is the way back from signal.Ignore, which signal.Reset is not.
+func handleSIGCHLD() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGCHLD)
+	signal.Stop(c)
+}
+
+// TestOthersChildrenAreLeftAlone: a child that the caller has started itself is still its own after a
+// launch that went wrong.
+func TestOthersChildrenAreLeftAlone(t *testing.T) {
+	other := exec.Command("/bin/sh", "-c", "exit 5")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for !hasEnded(other.Process.Pid) {
+		time.Sleep(time.Millisecond)
+	}
+	c := &Cmd{Path: "/bin/false", Args: []string{"false"}, Message: &bootstrap.Message{}}
+	if _, err := c.Start(deadline(t, 20*time.Second)); err == nil {
+		t.Error("false has replied")
+	}
+	if other.Wait(); other.ProcessState.ExitCode() != 5 {
+		t.Errorf("got %v, want exit status 5", other.ProcessState)
+	}
+}
+
+func TestTheContextKillsTheInitProcess(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	c := self(&bootstrap.Message{})
+	i, err := c.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	state, err := i.Wait()
+	if err != nil || state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("after the context's end: %v, %v", state, err)
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Not in package syscall.
+const (
+	pPid     = 1
+	wNoHang  = syscall.WNOHANG
+	wExited  = syscall.WEXITED
+	wNoWait  = syscall.WNOWAIT
+	cldExit  = 1
+	siginfoN = 128
+)
+
+// siginfo is the part of siginfo_t that waitid(2) fills in. On MIPS the code and the errno, which is
+// always 0, have changed places.
+type siginfo struct {
+	signo, errno, code int32
+	_                  [unsafe.Sizeof(uintptr(0))/4 - 1]int32 // alignment of the union
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [siginfoN]byte
+}
+
+func waitid(pid, options int) (siginfo, error) {
+	var info siginfo
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPid, uintptr(pid),
+			uintptr(unsafe.Pointer(&info)), uintptr(options), 0, 0)
+		if errno == 0 {
+			return info, nil
+		}
+		if errno != syscall.EINTR {
+			return info, errno
+		}
+	}
+}
+
+// peekStatus waits for the end of a child and leaves it a zombie, whose number nobody else gets.
+func peekStatus(pid int) (syscall.WaitStatus, error) {
+	info, err := waitid(pid, wExited|wNoWait)
+	if err != nil {
+		return 0, err
+	}
+	if info.code|info.errno == cldExit {
+		return syscall.WaitStatus(info.status << 8), nil
+	}
+	return syscall.WaitStatus(info.status), nil
+}
+
+// hasEnded tells whether a child is a zombie, or no child any more.
+func hasEnded(pid int) bool {
+	info, err := waitid(pid, wExited|wNoWait|wNoHang)
+	return err != nil || info.pid != 0
+}
+
+// reap waits for one child. That somebody else has done so is no matter.
+func reap(pid int) {
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// reapGroup waits for all children in a process group, which end of themselves: their launched
+// process has ended. What is left after a second is not waited for.
+func reapGroup(group int) {
+	const patience = time.Second
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)
+		switch {
+		case err == syscall.EINTR || pid > 0:
+		case err != nil:
+			return // ECHILD: none is left
+		default:
+			time.Sleep(time.Millisecond)
+		}
+	}
+}

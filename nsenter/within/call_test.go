@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type everything struct {
+	Bool   bool
+	Int    int64
+	Float  float64
+	Text   string
+	Bytes  []byte
+	List   []string
+	Map    map[string]int
+	Nested struct{ A, B uint16 }
+	Next   *everything
+	When   time.Time
+}
+
+var (
+	echo = Register("test.echo", func(_ context.Context, e everything) (everything, error) { return e, nil })
+	nils = Register("test.nils", func(_ context.Context, p *everything) (*everything, error) { return p, nil })
+	fail = Register("test.fail", func(_ context.Context, how string) (struct{}, error) { return struct{}{}, failAs(how) })
+	size = Register("test.size", func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })
+	take = Register("test.take", func(_ context.Context, b []byte) (int, error) { return len(b), nil })
+	hold = Register("test.hold", func(ctx context.Context, _ struct{}) (struct{}, error) {
+		<-ctx.Done()
+		return struct{}{}, ctx.Err()
+	})
+	nested = Register("test.nested", func(ctx context.Context, _ struct{}) (view, error) {
+		return look.Call(ctx, &Proc{}, struct{}{})
+	})
+	speak = Register("test.speak", func(context.Context, struct{}) (string, error) {
+		input, err := io.ReadAll(os.Stdin)
+		fmt.Print("out\n")
+		fmt.Fprint(os.Stderr, "err\n")
+		return string(input), err
+	})
+	thread = Register("test.thread", func(context.Context, struct{}) (int, error) { return syscall.Gettid(), nil })
+)
+
+func failAs(how string) error {
+	switch how {
+	case "errno":
+		return &os.PathError{Op: "open", Path: "/x", Err: syscall.ENOENT}
+	case "eof":
+		return fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)
+	case "panic":
+		panic("at the disco")
+	case "nil panic":
+		var m map[string]int
+		m["x"] = 1
+	case "goexit":
+		runtime.Goexit()
+	case "exit":
+		os.Exit(3)
+	case "kill":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return nil
+}
+
+// callers are both: a process for each call, and one for many.
+func callers(t *testing.T) map[string]Caller {
+	t.Helper()
+	p := &Proc{New: User}
+	s, err := p.Start(deadline(t, 50*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return map[string]Caller{"proc": p, "session": s}
+}
+
+// requireUserNamespaces: everybody has them, unless the machine's owner does not want it.
+func requireUserNamespaces(t testing.TB) {
+	t.Helper()
+	s, err := (&Proc{New: User}).Start(deadline(t, short))
+	if err == nil {
+		s.Close()
+	}
+	require(t, !errors.Is(err, syscall.EPERM), "user namespaces")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestArgumentsAndResults(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	e := everything{
+		Bool: true, Int: -5, Float: 1.5, Text: "not UTF-8: \xff\x00", Bytes: []byte{0, 1}, List: []string{"", "a"},
+		Map: map[string]int{"one": 1}, Next: &everything{Text: "next"}, When: time.Unix(1, 2).UTC(),
+	}
+	e.Nested.B = 7
+	for name, caller := range callers(t) {
+		got, err := echo.Call(deadline(t, short), caller, e)
+		if err != nil || fmt.Sprintf("%+v %+v", got, *got.Next) != fmt.Sprintf("%+v %+v", got, *e.Next) || got.Text != e.Text {
+			t.Errorf("%s: got %+v (%v), want %+v", name, got, err, e)
+		}
+		if p, err := nils.Call(deadline(t, short), caller, nil); p != nil || err != nil {
+			t.Errorf("%s: nil came back as %v (%v)", name, p, err)
+		}
+	}
+}
+
+func TestErrorsComeBack(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	for _, name := range []string{"proc", "session"} {
+		p := &Proc{New: User}
+		call := func(how string) error {
+			var caller Caller = p
+			if name == "session" {
+				s, err := p.Start(deadline(t, short))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				caller = s
+			}
+			_, err := fail.Call(deadline(t, short), caller, how)
+			return err
+		}
+		var remote *RemoteError
+		if err := call("errno"); !errors.As(err, &remote) || err.Error() != "open /x: no such file or directory" ||
+			!errors.Is(err, syscall.ENOENT) || !errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: errno: %v", name, err)
+		}
+		if err := call("eof"); err == nil || err.Error() != "reading: unexpected EOF" ||
+			!errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			t.Errorf("%s: sentinel: %v", name, err)
+		}
+		var panicked *PanicError
+		if err := call("panic"); !errors.As(err, &panicked) || panicked.Value != "at the disco" || !strings.Contains(panicked.Stack, "failAs") {
+			t.Errorf("%s: panic: %v", name, err)
+		}
+		if err := call("nil panic"); !errors.As(err, &panicked) || panicked.Value != "assignment to entry in nil map" {
+			t.Errorf("%s: panic of the runtime: %v", name, err)
+		}
+		if err := call("goexit"); err == nil || err.Error() != `within: "test.fail" has ended its goroutine` {
+			t.Errorf("%s: Goexit: %v", name, err)
+		}
+		var exit *ExitError
+		if err := call("exit"); !errors.As(err, &exit) || exit.State.ExitCode() != 3 {
+			t.Errorf("%s: exit: %v", name, err)
+		}
+		if err := call("kill"); !errors.As(err, &exit) || !strings.Contains(err.Error(), "signal: killed") {
+			t.Errorf("%s: kill: %v", name, err)
+		}
+		if err := call("nothing"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User, MaxMessage: 1 << 16}
+	s, err := p.Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, caller := range map[string]Caller{"proc": p, "session": s} {
+		if _, err := size.Call(deadline(t, short), caller, 1<<16); !errors.Is(err, ErrTooLarge) ||
+			!strings.Contains(err.Error(), `the result of "test.size" has`) {
+			t.Errorf("%s: result: %v", name, err)
+		}
+		if _, err := take.Call(deadline(t, short), caller, make([]byte, 1<<16)); !errors.Is(err, ErrTooLarge) ||
+			!strings.Contains(err.Error(), `the argument of "test.take" has`) {
+			t.Errorf("%s: argument: %v", name, err)
+		}
+		if n, err := take.Call(deadline(t, short), caller, make([]byte, 60000)); n != 60000 || err != nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	large := &Proc{New: User}
+	if b, err := size.Call(deadline(t, short), large, 15<<20); len(b) != 15<<20 || err != nil {
+		t.Errorf("15 MiB: %d, %v", len(b), err)
+	}
+}
+
+func TestCancellation(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User}
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := hold.Call(ctx, p, struct{}{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a call in a process of its own: %v", err)
+	}
+	s, err := p.Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel = context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := hold.Call(ctx, s, struct{}{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call in a session: %v", err)
+	}
+	if _, err := thread.Call(deadline(t, short), s, struct{}{}); err != nil {
+		t.Errorf("the session has not outlived one call's cancellation: %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+
+	ctx, cancel = context.WithCancel(context.Background())
+	s2, err := p.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := hold.Call(deadline(t, short), s2, struct{}{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call in a session that was cancelled: %v", err)
+	}
+	s2.Close()
+}
+
+func TestClosedSession(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	under := make(chan error)
+	go func() {
+		_, err := hold.Call(deadline(t, short), s, struct{}{})
+		under <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-under; err != ErrClosed {
+		t.Errorf("the call under way: %v", err)
+	}
+	if _, err := thread.Call(deadline(t, short), s, struct{}{}); err != ErrClosed {
+		t.Errorf("a call afterwards: %v", err)
+	}
+}
+
+func TestNestedCallIsRefused(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	if _, err := nested.Call(deadline(t, short), &Proc{New: User}, struct{}{}); !errors.Is(err, ErrNested) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestThreads: each call of a session has a thread of its own.
+func TestThreads(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	seen := make(map[int]bool)
+	for range 50 {
+		tid, err := thread.Call(deadline(t, short), s, struct{}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tid == s.Pid() || seen[tid] {
+			t.Fatalf("thread %d has served another call, or is the main thread", tid)
+		}
+		seen[tid] = true
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.Pid()))
+	if err != nil || len(tasks) > 25 {
+		t.Errorf("%d threads are left (%v)", len(tasks), err)
+	}
+}
+
+func TestStandardStreams(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	var stdout, stderr, both bytes.Buffer
+	p := &Proc{New: User, Stdin: strings.NewReader("in"), Stdout: &stdout, Stderr: &stderr}
+	if input, err := speak.Call(deadline(t, short), p, struct{}{}); input != "in" || err != nil {
+		t.Errorf("input %q (%v)", input, err)
+	}
+	if stdout.String() != "out\n" || stderr.String() != "err\n" {
+		t.Errorf("output %q, error output %q", stdout.String(), stderr.String())
+	}
+	p = &Proc{New: User, Stdout: &both, Stderr: &both}
+	if input, err := speak.Call(deadline(t, short), p, struct{}{}); input != "" || err != nil {
+		t.Errorf("input %q (%v)", input, err)
+	}
+	if both.String() != "out\nerr\n" {
+		t.Errorf("together %q", both.String())
+	}
+}
+
+func TestSurroundings(t *testing.T) {
+	requireUserNamespaces(t)
+	t.Setenv("SECRET", "of the caller")
+	t.Setenv("GODEBUG", "x=1")
+	t.Setenv("GOTRACEBACK", "all")
+	t.Setenv("GOCOVERDIR", "")
+	file, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	nothingLeft(t)
+	p := &Proc{New: User, ExtraFiles: []*os.File{file}}
+	v, err := look.Call(deadline(t, short), p, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"GOTRACEBACK=all", "GOCOVERDIR=", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
+		t.Errorf("environment %q, want %q", v.Env, want)
+	}
+	if v.UID != 0 || v.GID != 0 || v.Cwd != "/" || len(v.Args) != 1 {
+		t.Errorf("uid %d, gid %d, cwd %s, arguments %q", v.UID, v.GID, v.Cwd, v.Args)
+	}
+	if want := fmt.Sprintf("0 %d 1", os.Geteuid()); v.UIDMap != want {
+		t.Errorf("uid_map %q, want %q", v.UIDMap, want)
+	}
+	delete(v.Files, 4) // INITPIPE
+	want := map[int]string{0: "/dev/null", 1: "/dev/null", 2: "/dev/null", 3: file.Name()}
+	for fd, target := range v.Files {
+		if want[fd] != target && !strings.HasPrefix(target, "/proc/") {
+			t.Errorf("descriptor %d is %s, want %q", fd, target, want[fd])
+		}
+	}
+
+	p = &Proc{
+		New: User, Dir: "/proc/self",
+		Env: []string{"A=1", "_LIBCONTAINER_INITPIPE=9", "_LIBCONTAINER_INITPID=1", "_NSENTER_WITHIN=1,2,3", "GODEBUG=y=2"},
+	}
+	if v, err = look.Call(deadline(t, short), p, struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"A=1", "GODEBUG=y=2"}; !slices.Equal(v.Env, want) {
+		t.Errorf("environment %q, want %q", v.Env, want)
+	}
+	if v.Cwd != fmt.Sprintf("/proc/%d", v.Pid) {
+		t.Errorf("working directory %s", v.Cwd)
+	}
+	p.Dir = "/no/such/folder"
+	if _, err := look.Call(deadline(t, short), p, struct{}{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}

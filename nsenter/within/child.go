@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// child is not nil in a process that this package has started.
+var child = newChild()
+
+// childProcess is the child's side. It is made when this package is initialised, before packages that
+// import it are.
+type childProcess struct {
+	conn   *os.File
+	joined Namespaces
+	limit  int
+	write  sync.Mutex
+
+	mutex sync.Mutex
+	calls map[uint64]context.CancelFunc
+}
+
+// close_range(2), Linux 5.11; the number is the same on every architecture but Alpha.
+const (
+	sysCloseRange     = 436
+	closeRangeCloexec = 0x4
+)
+
+// newChild finds out whether this process is a child. If it is, the variables that say so are removed,
+// and all descriptors that are this package's closed, or kept from what the function executes.
+func newChild() *childProcess {
+	var first, count, initpipe int
+	var joined Namespaces
+	setting := os.Getenv(envInternal)
+	pipe := os.Getenv("_LIBCONTAINER_INITPIPE")
+	if _, err := fmt.Sscanf(setting, "%d,%d,%d", &first, &count, &joined); err != nil {
+		return nil
+	}
+	// Without a launch the two do not agree: the variable is one that somebody has left behind.
+	if _, err := fmt.Sscan(pipe, &initpipe); err != nil || initpipe != first+count {
+		os.Unsetenv(envInternal)
+		return nil
+	}
+	for _, setting := range os.Environ() {
+		if name, _, _ := strings.Cut(setting, "="); isInternal(name) {
+			os.Unsetenv(name)
+		}
+	}
+	for fd := first; fd < initpipe; fd++ {
+		syscall.CloseOnExec(fd) // namespaces, and maybe a program to be executed
+	}
+	syscall.Close(initpipe + 1) // LOGPIPE: nothing more is to be said
+	syscall.CloseOnExec(initpipe)
+	// What the caller holds open without close-on-exec is here too (CVE-2024-21626). It cannot be told
+	// from what the Go runtime has opened by now, but what is executed shall not have it.
+	syscall.Syscall(sysCloseRange, uintptr(initpipe)+2, uintptr(^uint32(0)), closeRangeCloexec)
+	if err := syscall.SetNonblock(initpipe, true); err != nil {
+		leave(err)
+	}
+	// The main goroutine stays on the main thread, see reapOrphans.
+	runtime.LockOSThread()
+	return &childProcess{
+		conn:   os.NewFile(uintptr(initpipe), "within"),
+		joined: joined,
+		calls:  make(map[uint64]context.CancelFunc),
+	}
+}
+
+// Init is to be called first in main, or TestMain. In a process that this package has started it runs
+// functions and does not return. In any other it returns at once, and from then on functions can be
+// called, and no longer be registered.
+func Init() {
+	functions.freeze(callSite(2))
+	if child == nil {
+		return
+	}
+	if child.joined.Has(Mount) {
+		keepToFiles()
+	}
+	go child.serve()
+	if os.Getpid() == 1 {
+		reapOrphans()
+	}
+	select {}
+}
+
+// leave is for what cannot go wrong.
+func leave(err error) {
+	fmt.Fprintln(os.Stderr, "within:", err)
+	os.Exit(1)
+}
+
+// serve takes calls until the parent says that it is enough, or has ended.
+func (c *childProcess) serve() {
+	reader := bufio.NewReader(c.conn)
+	c.limit = 4096 // of what comes before the limit is known
+	for {
+		f, err := readFrame(reader, c.limit)
+		if err != nil {
+			c.parentEnded(err)
+		}
+		switch f.kind {
+		case frameSetup:
+			c.setUp(f)
+		case frameCall, frameLast:
+			c.start(f)
+		case frameCancel:
+			c.cancel(f.id)
+		case frameExec:
+			c.fail(0, execute(f))
+			os.Exit(1)
+		case frameBye:
+			os.Exit(0)
+		}
+	}
+}
+
+// parentEnded ends this process and what it has started: all that has stayed in its process group.
+func (c *childProcess) parentEnded(err error) {
+	if errors.Is(err, ErrTooLarge) {
+		c.fail(0, err)
+	}
+	syscall.Kill(0, syscall.SIGKILL)
+	os.Exit(1)
+}
+
+func (c *childProcess) setUp(f frame) {
+	c.limit = int(f.number)
+	if len(f.body) == 0 {
+		return
+	}
+	if err := os.Chdir(string(f.body)); err != nil {
+		c.fail(0, err)
+		os.Exit(1)
+	}
+}
+
+func (c *childProcess) send(f frame) {
+	c.write.Lock()
+	defer c.write.Unlock()
+	f.write(c.conn) // the reader sees that the parent has ended
+}
+
+func (c *childProcess) fail(id uint64, err error) {
+	c.send(frame{kind: frameError, id: id, body: encodeError(err)})
+}
+
+// start runs a call beside others.
+func (c *childProcess) start(f frame) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if f.number > 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), time.Duration(f.number))
+	}
+	c.mutex.Lock()
+	c.calls[f.id] = cancel
+	c.mutex.Unlock()
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and with it whatever the function has done
+		// to it.
+		runtime.LockOSThread()
+		run(ctx, f.name, f.body, func(result []byte, err error) {
+			c.cancel(f.id)
+			if err == nil && len(result) > c.limit {
+				err = fmt.Errorf("within: the result of %q has %d bytes: %w", f.name, len(result), ErrTooLarge)
+			}
+			if err != nil {
+				c.fail(f.id, err)
+			} else {
+				c.send(frame{kind: frameResult, id: f.id, body: result})
+			}
+			if f.kind == frameLast {
+				os.Exit(0)
+			}
+		})
+	}()
+}
+
+func (c *childProcess) cancel(id uint64) {
+	c.mutex.Lock()
+	cancel := c.calls[id]
+	delete(c.calls, id)
+	c.mutex.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// run runs a function and answers, whichever way the function comes to its end.
+func run(ctx context.Context, name string, argument []byte, answer func(result []byte, err error)) {
+	f, found := functions.find(name)
+	if !found {
+		answer(nil, fmt.Errorf("%w: %q", ErrNotRegistered, name))
+		return
+	}
+	var result []byte
+	err := fmt.Errorf("within: %q has ended its goroutine", name) // runtime.Goexit
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: fmt.Sprint(p), Stack: string(debug.Stack())}
+		}
+		answer(result, err)
+	}()
+	result, err = f.run(ctx, argument)
+}

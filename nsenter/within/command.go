@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+// Cmd is a program to be run in other namespaces. It takes the place of the process in which functions
+// run, so it is pid 1 of a new pid namespace.
+type Cmd struct {
+	Proc *Proc
+	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
+	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
+	Path       string
+	Args       []string // Args[0] is the name under which it is started
+	FromCaller bool     // such a program finds its libraries in the target's root: better, it is static
+
+	// Process and ProcessState are as in os/exec.
+	Process      *os.Process
+	ProcessState *os.ProcessState
+
+	running *running
+}
+
+// Command is a program with arguments, to be run as p says.
+func Command(p *Proc, name string, arguments ...string) *Cmd {
+	return &Cmd{Proc: p, Path: name, Args: append([]string{name}, arguments...)}
+}
+
+// Start starts the program. That it cannot be executed is an error of Start's. When ctx ends, it is
+// killed.
+func (c *Cmd) Start(ctx context.Context) error {
+	if c.running != nil {
+		return errors.New("within: already started")
+	}
+	var program *os.File
+	if c.FromCaller {
+		path, err := exec.LookPath(c.Path)
+		if err != nil {
+			return err
+		}
+		if program, err = os.Open(path); err != nil {
+			return err
+		}
+		defer program.Close()
+	}
+	r, number, err := c.Proc.launch(ctx, program)
+	if err != nil {
+		return err
+	}
+	conn := r.init.Conn
+	frame{kind: frameSetup, number: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(conn)
+	frame{
+		kind:   frameExec,
+		number: int64(number),
+		name:   c.Path,
+		body:   []byte(strings.Join(c.Args, "\x00")),
+	}.write(conn)
+	// The socket is closed by what makes the program run.
+	if f, err := readFrame(conn, defaultMaxMessage); err == nil {
+		r.init.Kill()
+		state, _ := r.end()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case f.kind == frameError:
+			return decodeError(f.body)
+		}
+		return &ExitError{state}
+	}
+	c.running, c.Process = r, r.init.Process
+	return nil
+}
+
+// Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
+// exit with status 0.
+func (c *Cmd) Wait() error {
+	if c.running == nil {
+		return errors.New("within: not started")
+	}
+	state, err := c.running.end()
+	c.ProcessState = state
+	if state != nil && !state.Success() {
+		return &exec.ExitError{ProcessState: state}
+	}
+	return err
+}
+
+// Run is Start and Wait.
+func (c *Cmd) Run(ctx context.Context) error {
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	err := c.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// Output runs the program and returns its standard output.
+func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
+	var output bytes.Buffer
+	err := c.withOutput(func(p *Proc) { p.Stdout = &output }).run(ctx, c)
+	return output.Bytes(), err
+}
+
+// CombinedOutput runs the program and returns its standard output and standard error.
+func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
+	var output bytes.Buffer
+	err := c.withOutput(func(p *Proc) { p.Stdout, p.Stderr = &output, &output }).run(ctx, c)
+	return output.Bytes(), err
+}
+
+// withOutput is the command with a Proc of its own.
+func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
+	p := *c.Proc
+	set(&p)
+	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller}
+}
+
+// run runs the command in another's place.
+func (c *Cmd) run(ctx context.Context, other *Cmd) error {
+	err := c.Run(ctx)
+	other.Process, other.ProcessState, other.running = c.Process, c.ProcessState, c.running
+	return err
+}
+
+// defaultPath is where programs are looked up without a PATH.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// execute makes this process, a child, run a program. It returns only if that is not possible.
+func execute(f frame) error {
+	arguments := strings.Split(string(f.body), "\x00")
+	if f.number >= 0 {
+		return execveat(int(f.number), f.name, arguments, os.Environ())
+	}
+	environment := os.Environ()
+	if _, found := os.LookupEnv("PATH"); !found {
+		os.Setenv("PATH", defaultPath) // for this look-up only
+	}
+	path, err := exec.LookPath(f.name)
+	if err != nil {
+		return err
+	}
+	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, arguments, environment)}
+}
+
+// execveat executes an open file, to which no path leads from here.
+func execveat(fd int, name string, arguments, environment []string) error {
+	const atEmptyPath = 0x1000
+	argv, err := syscall.SlicePtrFromStrings(arguments)
+	if err != nil {
+		return err
+	}
+	envp, err := syscall.SlicePtrFromStrings(environment)
+	if err != nil {
+		return err
+	}
+	var empty byte
+	_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(fd), uintptr(unsafe.Pointer(&empty)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), atEmptyPath, 0)
+	runtime.KeepAlive(argv)
+	runtime.KeepAlive(envp)
+	return &os.PathError{Op: "exec", Path: fmt.Sprintf("the caller's %s", name), Err: errno}
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+var (
+	// ErrNoInit: Init has not run in this process, so the child would run this program once more
+	// instead of the function. main, or TestMain, must call it first.
+	ErrNoInit = errors.New("within: Init has not been called")
+	// ErrNested: a function that runs within namespaces cannot call another one from there.
+	ErrNested = errors.New("within: a call from inside of a function")
+	// ErrTooLarge: an argument or a result is larger than Proc.MaxMessage.
+	ErrTooLarge = errors.New("within: larger than MaxMessage")
+	// ErrClosed: the session has been closed.
+	ErrClosed = errors.New("within: the session is closed")
+	// ErrNotRegistered: the child has no function with this name. Something has registered it in the
+	// parent only, depending on arguments or environment.
+	ErrNotRegistered = errors.New("within: no such function is registered in the child")
+)
+
+// EncodeError is an argument, or a result, that cannot be encoded.
+type EncodeError struct {
+	What string // "argument" or "result"
+	Func string
+	Err  error
+}
+
+func (e *EncodeError) Error() string {
+	return fmt.Sprintf("within: the %s of %q cannot be encoded: %v", e.What, e.Func, e.Err)
+}
+
+func (e *EncodeError) Unwrap() error { return e.Err }
+
+// RemoteError is the error that a function has returned. Its text is that error's; errors.Is finds the
+// errno that was wrapped in it and, of other errors, those that Sentinels lists.
+type RemoteError struct {
+	Text string
+	errs []error
+}
+
+func (e *RemoteError) Error() string   { return e.Text }
+func (e *RemoteError) Unwrap() []error { return e.errs }
+
+// PanicError is a panic of a function.
+type PanicError struct {
+	Value string // as it is printed
+	Stack string
+}
+
+func (e *PanicError) Error() string { return "within: panic: " + e.Value }
+
+// ExitError is a process that has ended before the function returned: it was killed, or something in
+// it called os.Exit.
+type ExitError struct{ State *os.ProcessState } // nil: somebody else has reaped it
+
+func (e *ExitError) Error() string {
+	if e.State == nil {
+		return "within: the process ended before the function returned"
+	}
+	return "within: the process ended before the function returned: " + e.State.String()
+}
+
+// sentinels are the errors that keep their identity on the way back, by number.
+var sentinels = []error{
+	fs.ErrInvalid, fs.ErrPermission, fs.ErrExist, fs.ErrNotExist, fs.ErrClosed,
+	os.ErrNoDeadline, os.ErrDeadlineExceeded, os.ErrProcessDone,
+	io.EOF, io.ErrUnexpectedEOF, io.ErrShortWrite, io.ErrShortBuffer, io.ErrNoProgress, io.ErrClosedPipe,
+	context.Canceled, context.DeadlineExceeded,
+	errors.ErrUnsupported, exec.ErrNotFound,
+	ErrNested, ErrTooLarge, ErrNotRegistered,
+}
+
+// Sentinels lists the errors for which errors.Is works across processes.
+func Sentinels() []error { return append([]error(nil), sentinels...) }
+
+// sentError is an error on its way back.
+type sentError struct {
+	Text      string
+	Errno     int
+	Sentinels []int
+	Panic     bool
+	Stack     string
+}
+
+func sendable(err error) sentError {
+	s := sentError{Text: err.Error()}
+	var p *PanicError
+	if errors.As(err, &p) {
+		return sentError{Text: p.Value, Panic: true, Stack: p.Stack}
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		s.Errno = int(errno)
+	}
+	for i, sentinel := range sentinels {
+		if errors.Is(err, sentinel) {
+			s.Sentinels = append(s.Sentinels, i)
+		}
+	}
+	return s
+}
+
+func (s sentError) received() error {
+	if s.Panic {
+		return &PanicError{Value: s.Text, Stack: s.Stack}
+	}
+	e := &RemoteError{Text: s.Text}
+	if s.Errno > 0 {
+		e.errs = append(e.errs, syscall.Errno(s.Errno))
+	}
+	for _, i := range s.Sentinels {
+		if i >= 0 && i < len(sentinels) {
+			e.errs = append(e.errs, sentinels[i])
+		}
+	}
+	return e
+}

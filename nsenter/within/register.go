@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+)
+
+// Func is a function that can be called in other namespaces.
+type Func[A, R any] struct{ name string }
+
+// Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
+// one of many.
+type Caller interface {
+	call(ctx context.Context, name string, argument []byte) ([]byte, error)
+}
+
+// Register makes a function callable in other namespaces. The name says which function is meant to the
+// child, which is this same program; by convention it begins with the import path.
+//
+// Register is for variable declarations at package level. It panics when Init has been called, when the
+// name is taken, and when A or R have parts that cannot be sent: channels, functions, interfaces,
+// unexported fields (unless the type is a gob.GobEncoder or encoding.BinaryMarshaler).
+func Register[A, R any](name string, function func(context.Context, A) (R, error)) *Func[A, R] {
+	site := callSite(2)
+	if err := checkType[A](); err != nil {
+		panic(fmt.Sprintf("within: the argument of %q at %s cannot be sent: %v", name, site, err))
+	}
+	if err := checkType[R](); err != nil {
+		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
+	}
+	functions.add(name, registered{site: site, run: func(ctx context.Context, argument []byte) ([]byte, error) {
+		a, err := decode[A](argument)
+		if err != nil {
+			return nil, fmt.Errorf("within: the argument of %q cannot be decoded: %w", name, err)
+		}
+		r, err := function(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		return encode("result", name, r)
+	}})
+	return &Func[A, R]{name}
+}
+
+// Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,
+// a panic a *PanicError.
+func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) {
+	var none R
+	bytes, err := encode("argument", f.name, argument)
+	if err != nil {
+		return none, err
+	}
+	if bytes, err = c.call(ctx, f.name, bytes); err != nil {
+		return none, err
+	}
+	result, err := decode[R](bytes)
+	if err != nil {
+		return none, fmt.Errorf("within: the result of %q cannot be decoded: %w", f.name, err)
+	}
+	return result, nil
+}
+
+// Name is the name with which the function was registered.
+func (f *Func[A, R]) Name() string { return f.name }
+
+// registered is a function as the child finds it.
+type registered struct {
+	site string
+	run  func(ctx context.Context, argument []byte) ([]byte, error)
+}
+
+// registry has the functions by name. After Init nothing is added: parent and child must have the same.
+type registry struct {
+	mutex  sync.Mutex
+	byName map[string]registered
+	initAt string // where Init was called
+}
+
+var functions = registry{byName: make(map[string]registered)}
+
+func (r *registry) add(name string, f registered) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.initAt != "" {
+		panic(fmt.Sprintf("within: %q is registered at %s after Init at %s", name, f.site, r.initAt))
+	}
+	if other, taken := r.byName[name]; taken {
+		panic(fmt.Sprintf("within: %q is registered at %s and at %s", name, other.site, f.site))
+	}
+	r.byName[name] = f
+}
+
+func (r *registry) find(name string) (registered, bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	f, found := r.byName[name]
+	return f, found
+}
+
+func (r *registry) freeze(site string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.initAt == "" {
+		r.initAt = site
+	}
+}
+
+func (r *registry) frozen() bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.initAt != ""
+}
+
+func callSite(skip int) string {
+	_, file, line, _ := runtime.Caller(skip)
+	return fmt.Sprintf("%s:%d", file, line)
+}

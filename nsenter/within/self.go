@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// checkProc demands that /proc is procfs: whoever could put something else there could say which
+// program the child is.
+func checkProc() error {
+	const procMagic = 0x9fa0
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs("/proc/self", &fs); err != nil {
+		return fmt.Errorf("within: /proc is needed: %w", os.NewSyscallError("statfs", err))
+	}
+	if int64(fs.Type) != procMagic {
+		return fmt.Errorf("within: /proc/self does not lie on procfs")
+	}
+	return nil
+}
+
+// ownProgram is the program of this process, whatever lies at its path by now.
+const ownProgram = "/proc/self/exe"
+
+// sealed is the copy of it that is started where somebody could get at the original: a process in
+// another pid or mount namespace can open its own /proc/PID/exe, or that of ours, and write to what it
+// finds there once it is not being executed any more (CVE-2019-5736).
+var sealed = sync.OnceValues(makeSealed)
+
+const (
+	mfdCloexec      = 0x1
+	mfdAllowSealing = 0x2
+	mfdExec         = 0x10 // Linux 6.3
+
+	fAddSeals = 1033
+	allSeals  = 0x1 | 0x2 | 0x4 | 0x8 // no more seals, no shrinking, growing, writing
+)
+
+func makeSealed() (*os.File, error) {
+	original, err := os.Open(ownProgram)
+	if err != nil {
+		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
+	}
+	defer original.Close()
+	file, err := memfd("within")
+	if err != nil {
+		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
+	}
+	if _, err := io.Copy(file, original); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
+	}
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), fAddSeals, allSeals); errno != 0 {
+		file.Close()
+		return nil, fmt.Errorf("within: failed to seal the copy of this program: %w", errno)
+	}
+	return file, nil
+}
+
+func memfd(name string) (*os.File, error) {
+	text, err := syscall.BytePtrFromString(name)
+	if err != nil {
+		return nil, err
+	}
+	flags := uintptr(mfdCloexec | mfdAllowSealing | mfdExec)
+	fd, _, errno := syscall.Syscall(sysMemfdCreate, uintptr(unsafe.Pointer(text)), flags, 0)
+	if errno == syscall.EINVAL { // an older kernel, where all are executable
+		fd, _, errno = syscall.Syscall(sysMemfdCreate, uintptr(unsafe.Pointer(text)), flags&^mfdExec, 0)
+	}
+	if errno != 0 {
+		return nil, os.NewSyscallError("memfd_create", errno)
+	}
+	defer syscall.Close(int(fd))
+	// Out of the way of the numbers that a child's files are put on before it executes the copy by its
+	// number here.
+	const lowest = 200
+	fd, _, errno = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, lowest)
+	if errno != 0 {
+		return nil, os.NewSyscallError("fcntl", errno)
+	}
+	return os.NewFile(fd, "copy of "+ownProgram), nil
+}
+
+// maxFiles is how many descriptors a child can be given.
+const maxFiles = 180
+
+// ownPath is what the child executes.
+func ownPath(sealedCopy bool) (string, error) {
+	if err := checkProc(); err != nil {
+		return "", err
+	}
+	if !sealedCopy {
+		return ownProgram, nil
+	}
+	file, err := sealed()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), nil
+}

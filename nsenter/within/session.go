@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Session is a process that runs any number of functions, at the same time too. Each call has a thread
+// of its own, so what it does to its thread (setns of a network namespace, a capability dropped) is not
+// seen by others.
+type Session struct {
+	running *running
+	limit   int
+	ctx     context.Context
+
+	write sync.Mutex // one frame at a time
+
+	mutex  sync.Mutex
+	calls  map[uint64]chan<- answer
+	lastID uint64
+	closed bool
+
+	done chan struct{} // closed when the process has ended
+	err  error         // then: why calls fail
+}
+
+type answer struct {
+	result []byte
+	err    error
+}
+
+// Start starts a session. When ctx ends, the process is killed, and calls fail with ctx's error.
+func (p *Proc) Start(ctx context.Context) (*Session, error) {
+	r, _, err := p.launch(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		running: r,
+		limit:   p.maxMessage(),
+		ctx:     ctx,
+		calls:   make(map[uint64]chan<- answer),
+		done:    make(chan struct{}),
+	}
+	// That it cannot be sent is seen by the reader.
+	s.send(frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)})
+	go s.read()
+	return s, nil
+}
+
+// call starts a process for this call only.
+func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+	if len(argument) > p.maxMessage() {
+		return nil, errArgument(name, len(argument))
+	}
+	s, err := p.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.do(ctx, frameLast, name, argument)
+	if err != nil {
+		s.running.init.Kill() // if it has not ended by itself
+	}
+	<-s.done
+	return result, err
+}
+
+func (s *Session) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+	if len(argument) > s.limit {
+		return nil, errArgument(name, len(argument))
+	}
+	return s.do(ctx, frameCall, name, argument)
+}
+
+func errArgument(name string, size int) error {
+	return fmt.Errorf("within: the argument of %q has %d bytes: %w", name, size, ErrTooLarge)
+}
+
+// Pid is the process's number.
+func (s *Session) Pid() int { return s.running.init.Pid }
+
+// Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
+// returns when nothing of the session is left.
+func (s *Session) Close() error {
+	s.mutex.Lock()
+	s.closed = true
+	s.mutex.Unlock()
+	s.send(frame{kind: frameBye})
+	const patience = 5 * time.Second
+	timer := time.AfterFunc(patience, func() { s.running.init.Kill() })
+	defer timer.Stop()
+	<-s.done
+	return nil
+}
+
+// do makes a call.
+func (s *Session) do(ctx context.Context, kind frameKind, name string, argument []byte) ([]byte, error) {
+	answers := make(chan answer, 1)
+	id, err := s.enter(answers)
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave(id)
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	f := frame{kind: kind, id: id, name: name, body: argument}
+	if deadline, ok := ctx.Deadline(); ok {
+		f.number = max(1, int64(time.Until(deadline)))
+	}
+	// A write fails because the process has ended, which the reader sees too, and knows why. It can last
+	// as long as the process does not read.
+	go s.send(f)
+	select {
+	case a := <-answers:
+		return a.result, a.err
+	case <-ctx.Done():
+		if kind == frameCall {
+			go s.send(frame{kind: frameCancel, id: id})
+		}
+		return nil, context.Cause(ctx)
+	case <-s.done:
+		select {
+		case a := <-answers: // which came just before
+			return a.result, a.err
+		default:
+			return nil, s.err
+		}
+	}
+}
+
+func (s *Session) enter(answers chan<- answer) (uint64, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.closed {
+		return 0, ErrClosed
+	}
+	s.lastID++
+	s.calls[s.lastID] = answers
+	return s.lastID, nil
+}
+
+func (s *Session) leave(id uint64) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.calls, id)
+}
+
+func (s *Session) send(f frame) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	f.write(s.running.init.Conn)
+}
+
+// read takes answers in until the process ends, or says something that it should not.
+func (s *Session) read() {
+	defer close(s.done)
+	err := s.readAnswers()
+	// Nothing is expected of it any more. If it is ending already, its status stays what it is.
+	s.running.init.Kill()
+	state, _ := s.running.end()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	switch fatal := s.running.init.Err(); {
+	case s.ctx.Err() != nil:
+		s.err = context.Cause(s.ctx)
+	case s.closed:
+		s.err = ErrClosed
+	case err != nil:
+		s.err = err
+	case fatal != nil:
+		s.err = fatal
+	default:
+		s.err = &ExitError{state}
+	}
+	s.closed = true
+}
+
+// readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.
+func (s *Session) readAnswers() error {
+	for {
+		f, err := readFrame(s.running.init.Conn, s.limit)
+		if errors.Is(err, ErrTooLarge) {
+			return err
+		}
+		if err != nil {
+			return nil
+		}
+		var a answer
+		switch f.kind {
+		case frameResult:
+			a.result = f.body
+		case frameError:
+			a.err = decodeError(f.body)
+			if f.id == 0 {
+				return a.err
+			}
+		default:
+			return fmt.Errorf("within: the process sent a frame of kind %q", f.kind)
+		}
+		s.mutex.Lock()
+		answers := s.calls[f.id] // of a call that has been cancelled there is none
+		delete(s.calls, f.id)
+		s.mutex.Unlock()
+		if answers != nil {
+			answers <- a
+		}
+	}
+}
+
+func encodeError(err error) []byte {
+	var buffer bytes.Buffer
+	gob.NewEncoder(&buffer).Encode(sendable(err)) // of a type that can be encoded
+	return buffer.Bytes()
+}
+
+func decodeError(text []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("within: an error that cannot be decoded: %v", p)
+		}
+	}()
+	var s sentError
+	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&s); err != nil {
+		return fmt.Errorf("within: an error that cannot be decoded: %w", err)
+	}
+	return s.received()
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// stdio is the standard streams of a child: files as they are, pipes for everything else.
+type stdio struct {
+	theirs [3]*os.File // nil: /dev/null
+	pipes  []*os.File  // ours and theirs, theirs to be closed after the start
+	ours   []*os.File
+	copies []func() error
+	input  []func()
+	errs   chan error
+}
+
+func (p *Proc) openStdio() (s *stdio, err error) {
+	s = &stdio{}
+	defer func() {
+		if err != nil {
+			s.closeTheirs()
+			s.abandon()
+		}
+	}()
+	switch in := p.Stdin.(type) {
+	case nil:
+	case *os.File:
+		s.theirs[0] = in
+	default:
+		read, write, err := os.Pipe()
+		if err != nil {
+			return s, err
+		}
+		s.theirs[0], s.pipes, s.ours = read, append(s.pipes, read), append(s.ours, write)
+		s.input = append(s.input, func() {
+			io.Copy(write, in) // that nobody reads it to its end is no error, as with os/exec
+			write.Close()
+		})
+	}
+	for i, out := range []io.Writer{p.Stdout, p.Stderr} {
+		switch out := out.(type) {
+		case nil:
+			continue
+		case *os.File:
+			s.theirs[1+i] = out
+			continue
+		}
+		if i == 1 && sameWriter(p.Stdout, p.Stderr) {
+			s.theirs[2] = s.theirs[1] // one pipe, so that the two do not write at the same time
+			continue
+		}
+		read, write, err := os.Pipe()
+		if err != nil {
+			return s, err
+		}
+		s.theirs[1+i], s.pipes, s.ours = write, append(s.pipes, write), append(s.ours, read)
+		s.copies = append(s.copies, func() error {
+			_, err := io.Copy(out, read)
+			read.Close()
+			if errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EIO) {
+				err = nil
+			}
+			return err
+		})
+	}
+	return s, nil
+}
+
+func sameWriter(a, b io.Writer) bool {
+	defer func() { recover() }() // types that cannot be compared are not the same
+	return a == b
+}
+
+func (s *stdio) closeTheirs() {
+	for _, f := range s.pipes {
+		f.Close()
+	}
+	s.pipes = nil
+}
+
+// abandon is for a process that has not started.
+func (s *stdio) abandon() {
+	for _, f := range s.ours {
+		f.Close()
+	}
+}
+
+func (s *stdio) start() {
+	s.errs = make(chan error, len(s.copies))
+	for _, input := range s.input {
+		go input()
+	}
+	for _, c := range s.copies {
+		go func() { s.errs <- c() }()
+	}
+}
+
+// wait waits for the output of a process that has ended. Whoever else holds the pipe by then is given
+// a second.
+func (s *stdio) wait() error {
+	if len(s.input) > 0 {
+		s.ours[0].Close() // the reader may never end; what is read after this is lost
+	}
+	timer := time.AfterFunc(time.Second, s.abandon)
+	defer timer.Stop()
+	var first error
+	for range s.copies {
+		if err := <-s.errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// Namespaces is a set of kinds of namespaces.
+type Namespaces = bootstrap.Namespaces
+
+// The kinds of namespaces there are. Mount is "mnt" in /proc/PID/ns.
+const (
+	Cgroup = bootstrap.Cgroup
+	IPC    = bootstrap.IPC
+	Mount  = bootstrap.Mount
+	Net    = bootstrap.Net
+	PID    = bootstrap.PID
+	Time   = bootstrap.Time
+	User   = bootstrap.User
+	UTS    = bootstrap.UTS
+
+	// All, in Of and OfPidfd, is every namespace of the process that the caller is not in already.
+	All = bootstrap.All
+)
+
+// Target says which existing namespaces are to be joined. Nothing is opened before a process is to be
+// started; the same Target can be used again and again, and then means what it means at that time.
+type Target struct{ parts []part }
+
+// part is some namespaces that are found in the same way.
+type part struct {
+	kinds Namespaces
+	pid   int
+	pidfd *os.File
+	path  string
+	file  *os.File
+}
+
+// Of is namespaces of a process. That the number has gone to another process is noticed from the
+// moment on that it is looked at, but not for the time before: whoever has to be sure uses OfPidfd.
+func Of(pid int, kinds Namespaces) Target {
+	return Target{[]part{{kinds: kinds, pid: pid}}}
+}
+
+// OfPidfd is namespaces of the process that a pidfd refers to.
+func OfPidfd(pidfd *os.File, kinds Namespaces) Target {
+	return Target{[]part{{kinds: kinds, pidfd: pidfd}}}
+}
+
+// Path is the namespace that a file is: one in /proc/PID/ns, or one that such has been mounted on, as
+// ip-netns(8) does.
+func Path(kind Namespaces, path string) Target {
+	return Target{[]part{{kinds: kind, path: path}}}
+}
+
+// FD is the namespace that an open file is.
+func FD(kind Namespaces, file *os.File) Target {
+	return Target{[]part{{kinds: kind, file: file}}}
+}
+
+// And is both: the namespaces of t and those of other, which must be of different kinds.
+func (t Target) And(other Target) Target {
+	return Target{append(t.parts[:len(t.parts):len(t.parts)], other.parts...)}
+}
+
+// namespace is an open namespace.
+type namespace struct {
+	kind Namespaces
+	file *os.File
+	lent bool // the file is the user's
+}
+
+func closeAll(namespaces []namespace) {
+	for _, n := range namespaces {
+		if !n.lent {
+			n.file.Close()
+		}
+	}
+}
+
+// open opens all namespaces of the target, checks that they are what they are said to be, and that no
+// kind is there twice.
+func (t Target) open() (namespaces []namespace, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(namespaces)
+		}
+	}()
+	for _, p := range t.parts {
+		opened, err := p.open()
+		namespaces = append(namespaces, opened...)
+		if err != nil {
+			return namespaces, err
+		}
+	}
+	var seen Namespaces
+	for _, n := range namespaces {
+		if seen.Has(n.kind) {
+			return namespaces, fmt.Errorf("within: two %v namespaces to join", n.kind)
+		}
+		seen |= n.kind
+	}
+	return namespaces, nil
+}
+
+func (p part) open() ([]namespace, error) {
+	if p.kinds == 0 || p.kinds&^All != 0 {
+		return nil, fmt.Errorf("within: no kinds of namespaces: %#x", uint32(p.kinds))
+	}
+	if p.pidfd != nil || p.pid != 0 {
+		return p.openProcess()
+	}
+	if len(p.kinds.Each()) != 1 {
+		return nil, fmt.Errorf("within: a file is one namespace, not %v", p.kinds)
+	}
+	if p.file != nil {
+		return []namespace{{p.kinds, p.file, true}}, checkKind(p.file, p.kinds)
+	}
+	// O_NONBLOCK and O_NOCTTY: whatever lies there must neither keep us nor become our terminal.
+	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("within: failed to open %v namespace: %w", p.kinds, err)
+	}
+	return []namespace{{p.kinds, file, false}}, checkKind(file, p.kinds)
+}
+
+// checkKind demands that a file is a namespace of a kind.
+func checkKind(file *os.File, kind Namespaces) error {
+	const nsGetNstype = 0xb703 // ioctl_ns(2), Linux 4.11
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("within: %v namespace: %w", kind, err)
+	}
+	var is uintptr
+	var errno syscall.Errno
+	if err := raw.Control(func(fd uintptr) {
+		is, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, nsGetNstype, 0)
+	}); err != nil {
+		return fmt.Errorf("within: %v namespace: %w", kind, err)
+	}
+	switch {
+	case errno != 0:
+		return fmt.Errorf("within: %s is no namespace", file.Name())
+	case Namespaces(is) != kind:
+		return fmt.Errorf("within: %s is a %v namespace, not a %v namespace", file.Name(), Namespaces(is), kind)
+	}
+	return nil
+}
+
+// openProcess opens namespaces of one process, all of the same one: they are reached through its
+// folder in /proc, and an open folder never becomes that of another process with the number.
+func (p part) openProcess() ([]namespace, error) {
+	pid := p.pid
+	if p.pidfd != nil {
+		var err error
+		if pid, err = pidOf(p.pidfd); err != nil {
+			return nil, err
+		}
+	}
+	folder, err := openFolder(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	// After the folder is open: if the process lives still, then the folder is its own.
+	if p.pidfd != nil && !isAlive(p.pidfd) {
+		return nil, errEnded(pid)
+	}
+	return openNamespaces(folder, pid, p.kinds)
+}
+
+func errEnded(pid int) error {
+	return fmt.Errorf("within: process %d has ended: %w", pid, syscall.ESRCH)
+}
+
+func openFolder(pid int) (*os.File, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
+	const oPath = 0x200000 // on every architecture that gc builds for
+	path := "/proc/" + strconv.Itoa(pid)
+	fd, err := syscall.Open(path, oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err == syscall.ENOENT {
+		return nil, fmt.Errorf("within: there is no process %d: %w", pid, syscall.ESRCH)
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func openNamespaces(folder *os.File, pid int, kinds Namespaces) (namespaces []namespace, err error) {
+	for _, kind := range kinds.Each() {
+		if kinds == All && (isShared(folder, kind) || !isKnown(kind)) {
+			continue
+		}
+		name := "ns/" + kind.String()
+		fd, err := syscall.Openat(int(folder.Fd()), name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		switch {
+		case err == syscall.ESRCH, err == syscall.ENOENT && isKnown(kind):
+			closeAll(namespaces)
+			return nil, errEnded(pid)
+		case err != nil:
+			closeAll(namespaces)
+			return nil, fmt.Errorf("within: failed to open %v namespace of process %d: %w", kind, pid, err)
+		}
+		file := os.NewFile(uintptr(fd), folder.Name()+"/"+name)
+		namespaces = append(namespaces, namespace{kind, file, false})
+	}
+	return namespaces, nil
+}
+
+// isKnown tells whether this kernel has namespaces of a kind.
+func isKnown(kind Namespaces) bool {
+	var st syscall.Stat_t
+	return syscall.Lstat("/proc/self/ns/"+kind.String(), &st) == nil
+}
+
+// isShared tells whether the calling thread is in the same namespace as the process.
+func isShared(folder *os.File, kind Namespaces) bool {
+	own, err := os.Readlink("/proc/thread-self/ns/" + kind.String())
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d/ns/%v", folder.Fd(), kind))
+	return err == nil && own == theirs
+}
+
+// pidOf is the number of a pidfd's process in the pid namespace that /proc shows.
+func pidOf(pidfd *os.File) (int, error) {
+	if err := checkProc(); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd.Fd()))
+	if err != nil {
+		return 0, fmt.Errorf("within: pidfd: %w", err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		number, found := strings.CutPrefix(line, "Pid:\t")
+		if !found {
+			continue
+		}
+		pid, err := strconv.Atoi(number)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("within: pidfd: %w", err)
+		case pid == -1:
+			return 0, fmt.Errorf("within: the process of the pidfd has ended: %w", syscall.ESRCH)
+		case pid == 0:
+			return 0, errors.New("within: the process of the pidfd is in a pid namespace that /proc does not show")
+		}
+		return pid, nil
+	}
+	return 0, fmt.Errorf("within: %s is no pidfd", pidfd.Name())
+}
+
+// isAlive tells whether the process of a pidfd is there, if only as a zombie.
+func isAlive(pidfd *os.File) bool {
+	const pidfdSendSignal = 424 // on every architecture
+	_, _, errno := syscall.Syscall6(pidfdSendSignal, pidfd.Fd(), 0, 0, 0, 0, 0)
+	return errno != syscall.ESRCH
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inside is a fixture's script that gives its mount and pid namespace a /proc of its own.
+const inside = "mount --make-rprivate /\nmount -t proc proc /proc"
+
+// overwrite is what a hostile process in a container does: it takes hold of the program of a process
+// that enters (CVE-2019-5736), waits until nobody executes it, and writes to it.
+var overwrite = Register("test.overwrite", func(ctx context.Context, _ struct{}) (string, error) {
+	for ctx.Err() == nil {
+		entries, err := os.ReadDir("/proc")
+		if err != nil {
+			return "", err
+		}
+		for _, entry := range entries {
+			pid, err := strconv.Atoi(entry.Name())
+			if err != nil || pid == os.Getpid() || pid == 1 {
+				continue
+			}
+			if comm, _ := os.ReadFile("/proc/" + entry.Name() + "/comm"); string(comm) != "runc:[2:INIT]\n" {
+				continue
+			}
+			exe := "/proc/" + entry.Name() + "/exe"
+			name, _ := os.Readlink(exe)
+			file, err := os.Open(exe)
+			if err != nil {
+				continue
+			}
+			return name + ": " + writeOnceFree(ctx, file), nil
+		}
+	}
+	return "", ctx.Err()
+})
+
+// writeOnceFree writes to a program through a descriptor that was opened while it was executed.
+func writeOnceFree(ctx context.Context, file *os.File) string {
+	defer file.Close()
+	for ctx.Err() == nil {
+		again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_WRONLY, 0)
+		if errors.Is(err, syscall.ETXTBSY) {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return err.Error()
+		}
+		_, err = again.WriteString("overwritten")
+		again.Close()
+		if err == nil {
+			return "overwritten"
+		}
+		return err.Error()
+	}
+	return ctx.Err().Error()
+}
+
+var linger = Register("test.linger", func(context.Context, struct{}) (struct{}, error) {
+	time.Sleep(500 * time.Millisecond)
+	return struct{}{}, nil
+})
+
+// The victim enters a container, as PATH-less as a program of its own, which it is a copy of.
+func init() {
+	roles["victim"] = func() error {
+		pid, err := strconv.Atoi(os.Args[1])
+		if err != nil {
+			return err
+		}
+		noSealedCopy = os.Args[2] == "unprotected"
+		_, err = linger.Call(context.Background(), &Proc{Target: Of(pid, PID|Mount)}, struct{}{})
+		return err
+	}
+}
+
+func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
+	requireRoot(t)
+	target := fixture(t, PID|Mount, inside)
+	nothingLeft(t)
+	original, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, protection := range []string{"protected", "unprotected"} {
+		t.Run(protection, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "victim")
+			if err := os.WriteFile(path, original, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			attacker := make(chan string)
+			ctx := deadline(t, 15*time.Second)
+			go func() {
+				said, err := overwrite.Call(ctx, &Proc{Target: Of(target, PID|Mount)}, struct{}{})
+				attacker <- fmt.Sprintf("%s (%v)", said, err)
+			}()
+			victim := inRole("victim", strconv.Itoa(target), protection)
+			victim.Path = path
+			if output, err := victim.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, output)
+			}
+			said := <-attacker
+			now, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := bytes.Equal(now, original)
+			t.Logf("the attacker found %s", said)
+			if protection == "unprotected" {
+				// Else the attack would prove nothing.
+				if same || !strings.Contains(said, "overwritten") {
+					t.Errorf("the attack does not work without the protection: %s", said)
+				}
+				return
+			}
+			if !same || !strings.Contains(said, "memfd:within") || !strings.Contains(said, "operation not permitted") {
+				t.Errorf("want it refused to write to the copy, got %s; the program is the same: %v", said, same)
+			}
+		})
+	}
+}
+
+var lookUp = Register("test.look-up", func(context.Context, struct{}) (string, error) { return lookUpNames(), nil })
+
+// lookUpNames asks for what programs ask the C library for, or would, were it not told otherwise.
+func lookUpNames() string {
+	var texts []string
+	u, err := user.Lookup("nobody")
+	texts = append(texts, fmt.Sprint(u != nil, err))
+	_, err = user.Lookup("nobody-of-that-name")
+	texts = append(texts, fmt.Sprint(err))
+	_, err = user.LookupGroup("no-such-group")
+	texts = append(texts, fmt.Sprint(err))
+	addresses, err := net.LookupHost("localhost")
+	texts = append(texts, fmt.Sprint(len(addresses) > 0, err))
+	_, err = net.LookupPort("tcp", "no-such-service")
+	texts = append(texts, fmt.Sprint(err != nil))
+	return strings.Join(texts, "; ")
+}
+
+func init() {
+	roles["look-up"] = func() error {
+		fmt.Println(lookUpNames())
+		return nil
+	}
+}
+
+// TestNoLibraryOfTheTargetIsLoaded plants a library in a mount namespace, which its nsswitch.conf names
+// for everything (CVE-2019-14271).
+func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
+	requireRoot(t)
+	libraries, _ := filepath.Glob("/lib/*/libnss_compat.so.2")
+	require(t, len(libraries) == 1, "glibc with a libnss_compat.so.2, in whose place a library can be put")
+	_, err := exec.LookPath("gcc")
+	require(t, err == nil, "gcc")
+
+	dir := t.TempDir()
+	sign := filepath.Join(dir, "loaded")
+	source := fmt.Sprintf("#include <fcntl.h>\n__attribute__((constructor)) static void f(void) { open(%q, O_CREAT, 0600); }\n", sign)
+	if err := os.WriteFile(dir+"/evil.c", []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("gcc", "-shared", "-fPIC", "-o", dir+"/evil.so", dir+"/evil.c")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var text strings.Builder
+	for _, database := range []string{"passwd", "group", "hosts", "services", "initgroups", "networks", "protocols"} {
+		fmt.Fprintf(&text, "%s: files compat\n", database)
+	}
+	if err := os.WriteFile(dir+"/nsswitch.conf", []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	target := fixture(t, Mount, fmt.Sprintf("mount --make-rprivate /\nmount --bind %s/evil.so %s\nmount --bind %s/nsswitch.conf /etc/nsswitch.conf",
+		dir, libraries[0], dir))
+	nothingLeft(t)
+	isLoaded := func() bool {
+		_, err := os.Stat(sign)
+		return err == nil
+	}
+	p := &Proc{Target: Of(target, Mount)}
+	said, err := lookUp.Call(deadline(t, short), p, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(said)
+	if isLoaded() {
+		t.Error("the planted library was loaded")
+	}
+	// The same program in the same place loads it, where Init has not run in a child: so the trap works.
+	c := Command(&Proc{Target: p.Target, Env: []string{envRole + "=look-up"}}, "/proc/self/exe")
+	c.FromCaller = true
+	output, err := c.CombinedOutput(deadline(t, short))
+	if err != nil || !isLoaded() {
+		t.Errorf("the planted library is no trap: %s (%v)", output, err)
+	}
+}
+
+// TestRecycledPid gives a process's number to another one between the two steps of opening.
+func TestRecycledPid(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	first := exec.Command("/bin/sleep", "60")
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := first.Process.Pid
+	folder, err := openFolder(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	pidfd := openPidfd(t, pid)
+	defer pidfd.Close()
+	opened, err := openNamespaces(folder, pid, Net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAll(opened)
+	first.Process.Kill()
+	first.Wait()
+
+	second := startWithPid(t, pid)
+	defer second.Wait()
+	defer second.Process.Kill()
+	if opened, err := openNamespaces(folder, pid, Net); !errors.Is(err, syscall.ESRCH) {
+		closeAll(opened)
+		t.Errorf("the namespace of another process: %v", err)
+	}
+	want := "within: the process of the pidfd has ended: no such process"
+	if _, err := OfPidfd(pidfd, Net).open(); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// startWithPid starts processes until one has the number, as many as it takes.
+func startWithPid(t *testing.T, pid int) *exec.Cmd {
+	t.Helper()
+	for range 200 {
+		err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0)
+		if err != nil {
+			require(t, false, "a kernel that lets pids be chosen: "+err.Error())
+		}
+		cmd := exec.Command("/bin/sleep", "60")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if cmd.Process.Pid == pid {
+			return cmd
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	t.Fatalf("nobody was given the pid %d", pid)
+	return nil
+}
+
+// spawn starts something that would live long.
+var spawn = Register("test.spawn", func(ctx context.Context, marker string) (struct{}, error) {
+	if err := exec.Command("/bin/sleep", marker).Start(); err != nil {
+		return struct{}{}, err
+	}
+	<-ctx.Done()
+	return struct{}{}, ctx.Err()
+})
+
+func init() {
+	roles["caller"] = func() error {
+		p := &Proc{New: User | UTS, Stderr: os.Stderr}
+		s, err := p.Start(context.Background())
+		if err != nil {
+			return err
+		}
+		go spawn.Call(context.Background(), s, os.Args[1])
+		for {
+			if _, err := spawn.Call(context.Background(), p, os.Args[1]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// withArgument lists the processes that have an argument.
+func withArgument(argument string) []string {
+	var list []string
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(text, []byte(argument)) {
+			list = append(list, strings.ReplaceAll(string(text), "\x00", " "))
+		}
+	}
+	return list
+}
+
+// TestDeathOfTheCaller kills callers at all times: before, during and after their launches.
+func TestDeathOfTheCaller(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	marker := fmt.Sprintf("60000.%d", os.Getpid())
+	name := "caller-" + marker
+	var saw int
+	for n := range 40 {
+		caller := inRole("caller")
+		caller.Args = []string{name, marker} // children have the first of them
+		if err := caller.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(n) * time.Millisecond)
+		if len(withArgument(marker)) > 3 {
+			saw++
+		}
+		caller.Process.Kill()
+		caller.Wait()
+	}
+	var left []string
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if left = withArgument(marker); len(left) == 0 {
+			break
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("left after their callers' death: %q", left)
+	}
+	if saw == 0 {
+		t.Error("no caller lived long enough to call")
+	}
+}
+
+var orphans = Register("test.orphans", func(ctx context.Context, n int) (string, error) {
+	// Each shell leaves an orphan behind, and its own status is for us.
+	for range n {
+		if err := exec.Command("/bin/sh", "-c", "(sleep 0.02; exit 1) & exit 7").Run(); err == nil || err.Error() != "exit status 7" {
+			return "", fmt.Errorf("a child of our own: %w", err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	var zombies []string
+	paths, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, path := range paths {
+		text, _ := os.ReadFile(path)
+		zombies = append(zombies, strings.Fields(string(text))...)
+	}
+	return fmt.Sprintf("pid %d, zombies %q", os.Getpid(), zombies), nil
+})
+
+var mountProc = Register("test.mount-proc", func(context.Context, struct{}) (struct{}, error) {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, syscall.Mount("proc", "/proc", "proc", 0, "")
+})
+
+func TestPidOneReapsOrphansAndNobodyElse(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: PID | Mount, Env: []string{"PATH=/usr/bin:/bin"}}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := mountProc.Call(deadline(t, short), s, struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	said, err := orphans.Call(deadline(t, short), s, 20)
+	if want := "pid 1, zombies []"; said != want || err != nil {
+		t.Errorf("got %s (%v), want %s", said, err, want)
+	}
+}
+
+func TestSealedCopyIsThisProgram(t *testing.T) {
+	file, err := sealed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := func(path string) [32]byte {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sha256.Sum256(text)
+	}
+	if sum(fmt.Sprintf("/proc/self/fd/%d", file.Fd())) != sum("/proc/self/exe") {
+		t.Error("the copy is another program")
+	}
+	if _, err := file.WriteAt([]byte{0}, 0); !errors.Is(err, syscall.EPERM) {
+		t.Errorf("the copy can be written to: %v", err)
+	}
+}

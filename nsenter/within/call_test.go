@@ -334,7 +334,7 @@ func TestSurroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"GOTRACEBACK=all", "GOCOVERDIR=", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
+	if want := []string{"GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
 		t.Errorf("environment %q, want %q", v.Env, want)
 	}
 	if v.UID != 0 || v.GID != 0 || v.Cwd != "/" || len(v.Args) != 1 {

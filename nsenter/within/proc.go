@@ -42,8 +42,8 @@ type Proc struct {
 	OOMScoreAdj    *int         // nil leaves it as it is
 
 	// Env is the whole environment. Other than with os/exec, nil is not the caller's: that describes
-	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is GODEBUG, GOTRACEBACK
-	// and GOCOVERDIR, which are about this program and not about where it runs.
+	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is GODEBUG, GOTRACEBACK,
+	// GOCOVERDIR and GORACE, which are about this program and not about where it runs.
 	Env []string
 	// Dir is the working directory, in the namespaces. The default is their root.
 	Dir string
@@ -188,7 +188,7 @@ func (p *Proc) message() (*bootstrap.Message, error) {
 func (p *Proc) environment(joined Namespaces) []string {
 	from := p.Env
 	if from == nil {
-		for _, name := range []string{"GODEBUG", "GOTRACEBACK", "GOCOVERDIR"} {
+		for _, name := range []string{"GODEBUG", "GOTRACEBACK", "GOCOVERDIR", "GORACE"} {
 			if value, found := os.LookupEnv(name); found {
 				from = append(from, name+"="+value)
 			}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestCommand(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User | UTS | PID, Stdin: strings.NewReader("in")}
+	output, err := Command(p, "sh", "-c", "echo $$ $0 $*; cat; env", "a", "b c").Output(deadline(t, short))
+	if want := "1 a b c\nin"; err != nil || !strings.HasPrefix(string(output), want) || strings.Contains(string(output), "LIBCONTAINER") {
+		t.Errorf("got %q (%v), want %q", output, err, want)
+	}
+	output, err = Command(p, "sh", "-c", "echo out; echo err >&2; exit 7").CombinedOutput(deadline(t, short))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 || string(output) != "out\nerr\n" {
+		t.Errorf("got %q (%v)", output, err)
+	}
+	if err := Command(p, "no-such-program").Run(deadline(t, short)); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("a program that is not there: %v", err)
+	}
+	if err := Command(p, "/no/such/program").Run(deadline(t, short)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a path that is not there: %v", err)
+	}
+	if err := Command(p, "/dev/null").Run(deadline(t, short)); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a path that is no program: %v", err)
+	}
+	c := Command(p, "true")
+	if err := c.Wait(); err == nil || err.Error() != "within: not started" {
+		t.Errorf("waiting before the start: %v", err)
+	}
+	if err := c.Run(deadline(t, short)); err != nil {
+		t.Error(err)
+	}
+	if err := c.Start(deadline(t, short)); err == nil || err.Error() != "within: already started" {
+		t.Errorf("starting again: %v", err)
+	}
+}
+
+func TestCommandIsKilledWithItsContext(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if err := Command(&Proc{New: User}, "sleep", "60").Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// TestCommandOfTheTargetOrTheCaller has a program that is one thing outside and another inside.
+func TestCommandOfTheTargetOrTheCaller(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	build := exec.Command("go", "build", "-o", program, "testdata/static.go")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho \"the target's\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target := fixture(t, Mount|PID, "mount --make-rprivate /\nmount --bind "+script+" "+program)
+	nothingLeft(t)
+	for _, c := range []struct {
+		fromCaller bool
+		want       string
+	}{{false, "the target's\n"}, {true, "the caller's, \"an argument\"\n"}} {
+		command := Command(&Proc{Target: Of(target, Mount|PID)}, program, "an argument")
+		command.FromCaller = c.fromCaller
+		output, err := command.CombinedOutput(deadline(t, short))
+		if err != nil || string(output) != c.want {
+			t.Errorf("from caller %v: got %q (%v), want %q", c.fromCaller, output, err, c.want)
+		}
+	}
+	missing := Command(&Proc{Target: Of(target, Mount)}, "/no/such/program")
+	missing.FromCaller = true
+	if err := missing.Run(deadline(t, short)); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// What is compared: the same static Go program, which says its host name,
+//   - called as a function (Call), the child being this program;
+//   - called in a session (SessionCall);
+//   - executed by nsenter(1), built for that (Nsenter);
+// and for the network namespace, where that works at all, a thread that joins it (Setns).
+
+const benchKinds = UTS | Net | IPC | PID | Mount
+
+func benchFixture(b *testing.B) int {
+	requireRoot(b)
+	return fixture(b, benchKinds, "")
+}
+
+func BenchmarkCall(b *testing.B) {
+	p := &Proc{Target: Of(benchFixture(b), benchKinds)}
+	if _, err := hostname.Call(context.Background(), p, struct{}{}); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for range b.N {
+		if _, err := hostname.Call(context.Background(), p, struct{}{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSessionCall(b *testing.B) {
+	s, err := (&Proc{Target: Of(benchFixture(b), benchKinds)}).Start(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	b.ResetTimer()
+	for range b.N {
+		if _, err := hostname.Call(context.Background(), s, struct{}{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Nsenter executes this test program, linked statically, in the role of one that says its host name.
+func BenchmarkNsenter(b *testing.B) {
+	target := benchFixture(b)
+	nsenter, err := exec.LookPath("nsenter")
+	require(b, err == nil, "nsenter(1)")
+	program := filepath.Join(b.TempDir(), "within.test")
+	build := exec.Command("go", "test", "-c", "-o", program, "-ldflags=-extldflags=-static", "-tags=osusergo,netgo", ".")
+	if output, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, output)
+	}
+	b.ResetTimer()
+	for range b.N {
+		cmd := exec.Command(nsenter, "-t", strconv.Itoa(target), "-u", "-n", "-i", "-p", "-m", program)
+		cmd.Env = []string{envRole + "=hostname"}
+		if output, err := cmd.Output(); err != nil || len(output) == 0 {
+			b.Fatalf("%q, %v", output, err)
+		}
+	}
+}
+
+func init() {
+	roles["hostname"] = func() error {
+		name, err := os.Hostname()
+		os.Stdout.WriteString(name)
+		return err
+	}
+}
+
+func BenchmarkSetns(b *testing.B) {
+	target := benchFixture(b)
+	own, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer own.Close()
+	other, err := os.Open("/proc/" + strconv.Itoa(target) + "/ns/net")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer other.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b.ResetTimer()
+	for range b.N {
+		for _, file := range []*os.File{other, own} {
+			if _, _, errno := syscall.RawSyscall(sysSetns(), file.Fd(), syscall.CLONE_NEWNET, 0); errno != 0 {
+				b.Fatal(errno)
+			}
+		}
+	}
+}
+
+func sysSetns() uintptr {
+	switch runtime.GOARCH {
+	case "386":
+		return 346
+	case "amd64":
+		return 308
+	case "arm":
+		return 375
+	case "ppc64", "ppc64le":
+		return 350
+	case "s390x":
+		return 339
+	default:
+		return 268
+	}
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package within_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"nsenter-cpp.example/nsenter/within"
+)
+
+// Functions are registered when the program is initialised.
+var (
+	readFile = within.Register("example.com/doc.readFile",
+		func(_ context.Context, path string) ([]byte, error) { return os.ReadFile(path) })
+	rename = within.Register("example.com/doc.rename",
+		func(_ context.Context, name string) (string, error) {
+			if err := syscall.Sethostname([]byte(name)); err != nil {
+				return "", err
+			}
+			return os.Hostname()
+		})
+)
+
+// A function called in a process of its own, in new namespaces, for which nobody has to be root. (In a
+// program, within.Init comes first in main; here TestMain has called it.)
+func Example() {
+	p := &within.Proc{New: within.User | within.UTS, Stderr: os.Stderr}
+	name, err := rename.Call(context.Background(), p, "inside")
+	fmt.Println(name, err)
+	// Output: inside <nil>
+}
+
+// A session is one process for many calls. What one of them does to the namespaces the next one finds.
+func ExampleProc_Start() {
+	ctx := context.Background()
+	s, err := (&within.Proc{New: within.User | within.UTS}).Start(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	for _, name := range []string{"first", "second"} {
+		fmt.Println(rename.Call(ctx, s, name))
+	}
+	// Output:
+	// first <nil>
+	// second <nil>
+}
+
+// The function's errors keep their meaning.
+func ExampleFunc_Call() {
+	p := &within.Proc{New: within.User | within.Mount}
+	_, err := readFile.Call(context.Background(), p, "/no/such/file")
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOENT))
+	// Output:
+	// open /no/such/file: no such file or directory
+	// true true
+}
+
+// A program instead of a function. It is pid 1 of its pid namespace.
+func ExampleCommand() {
+	p := &within.Proc{New: within.User | within.PID}
+	output, err := within.Command(p, "sh", "-c", "echo $$").Output(context.Background())
+	fmt.Printf("%s%v\n", output, err)
+	// Output:
+	// 1
+	// <nil>
+}
+
+// Namespaces of a container, but for one that comes from elsewhere, and a new one.
+func ExampleTarget_And() {
+	container := 4711
+	p := &within.Proc{
+		Target: within.Of(container, within.Mount|within.PID).And(within.Path(within.Net, "/run/netns/blue")),
+		New:    within.UTS,
+	}
+	_, err := readFile.Call(context.Background(), p, "/etc/os-release")
+	fmt.Println(err != nil) // where there is no such container
+	// Output: true
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+// Package examples tests the programs in the folders below it.
+package examples
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if bin, err = os.MkdirTemp("", "examples"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(bin)
+	if err := os.Chmod(bin, 0o755); err != nil { // for other users
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	build := exec.Command("go", "build", "-o", bin, "./...")
+	if output, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, output)
+		return 1
+	}
+	return m.Run()
+}
+
+func requireRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	const what = "root, to make and enter containers"
+	if os.Getenv("REQUIRE_ALL") == "1" {
+		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
+	}
+	t.Skipf("LEFT OUT: this needs %s", what)
+}
+
+// example runs a program as a user, and demands that it goes well.
+func example(t *testing.T, uid uint32, name string, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), arguments...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "SECRET=of the host"}
+	if uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, arguments, err, output)
+	}
+	return string(output)
+}
+
+// container is a process in namespaces of its own that has run a script.
+func container(t *testing.T, script string) string {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd := exec.Command("/bin/sh", "-c", "set -e\nmount --make-rprivate /\n"+script+"\necho ready\nexec 1>&-\nexec sleep 60")
+	cmd.Stdout, cmd.Stderr = write, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	read.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := read.Read(make([]byte, 6)); n != 6 {
+		t.Fatalf("no container: %v", err)
+	}
+	return fmt.Sprint(cmd.Process.Pid)
+}
+
+func TestInterfaces(t *testing.T) {
+	requireRoot(t)
+	pid := container(t, "")
+	output := example(t, 0, "interfaces")
+	if !regexp.MustCompile(`(?m)^net:\[\d+\] ` + pid + ` lo  \[\]$`).MatchString(output) {
+		t.Errorf("no interface of process %s in\n%s", pid, output)
+	}
+}
+
+func TestCopyout(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\necho secret >"+dir+"/file\nln -s "+dir+"/file "+dir+"/link")
+	if got := example(t, 0, "copyout", pid, dir+"/link"); got != "secret\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBind(t *testing.T) {
+	requireRoot(t)
+	dir := t.TempDir()
+	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\nmkdir "+dir+"/at")
+	folder := t.TempDir()
+	if err := os.WriteFile(folder+"/file", []byte("of the host\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	example(t, 0, "bind", pid, folder, dir+"/at")
+	if got := example(t, 0, "copyout", pid, dir+"/at/file"); got != "of the host\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSandbox(t *testing.T) {
+	requireRoot(t) // to be somebody else
+	for _, uid := range []uint32{0, 1000} {
+		got := example(t, uid, "sandbox", "/bin/sh", "-c", "echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
+		if !strings.HasPrefix(got, "1 0 ") {
+			t.Errorf("uid %d: got %q", uid, got)
+		}
+	}
+}
+
+func TestContainer(t *testing.T) {
+	requireRoot(t) // to be somebody else
+	for _, uid := range []uint32{0, 1000} {
+		root, err := os.MkdirTemp("/tmp", "root")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(root)
+		busybox(t, root)
+		if err := os.Chown(root, int(uid), int(uid)); err != nil {
+			t.Fatal(err)
+		}
+		got := example(t, uid, "container", "-hostname", "small", root, "/bin/program", "look")
+		// Its number varies with the threads that pid 1 has, which have numbers too.
+		got = regexp.MustCompile(`^pid \d+ `).ReplaceAllString(got, "")
+		want := "uid 0 host small root bin,dev,proc,tmp secret \"\" processes 2 interfaces lo\n"
+		if got != want {
+			t.Errorf("uid %d: got %q, want %q", uid, got, want)
+		}
+		cmd := exec.Command(filepath.Join(bin, "container"), root, "/bin/program", "exit", "9")
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 9 {
+			t.Errorf("the exit status is lost: %v", err)
+		}
+	}
+}
+
+// busybox puts a static program into a root.
+func busybox(t *testing.T, root string) {
+	t.Helper()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", root+"/bin/program", "testdata/program.go")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}

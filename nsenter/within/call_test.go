@@ -297,6 +297,47 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// spoil changes its thread, and says so to the Go runtime.
+var spoil = Register("test.spoil", func(context.Context, struct{}) (string, error) {
+	runtime.LockOSThread()
+	if err := syscall.Unshare(syscall.CLONE_NEWUTS); err != nil {
+		return "", err
+	}
+	return os.Readlink("/proc/thread-self/ns/uts")
+})
+
+// TestReusedThreads: threads serve again, but for those that a function has locked.
+func TestReusedThreads(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User | UTS, ReuseThreads: true}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	seen := make(map[int]int)
+	spoilt := make(map[string]bool)
+	for range 30 {
+		link, err := spoil.Call(deadline(t, short), s, struct{}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoilt[link] = true
+		tid, err := thread.Call(deadline(t, short), s, struct{}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[tid]++
+		v, err := look.Call(deadline(t, short), s, struct{}{})
+		if err != nil || spoilt[v.Namespaces["uts"]] {
+			t.Fatalf("a call came to a thread that another one has changed (%v)", err)
+		}
+	}
+	if len(seen) == 30 {
+		t.Error("no thread has served twice")
+	}
+}
+
 func TestStandardStreams(t *testing.T) {
 	requireUserNamespaces(t)
 	nothingLeft(t)

@@ -25,8 +25,12 @@ var child = newChild()
 // import it are.
 type childProcess struct {
 	conn   *os.File
+	turn   chan struct{} // has one element: whoever takes it uses what follows
+	frames *bufio.Reader
+	filled bool // there are as many goroutines as are kept ready
 	joined Namespaces
 	limit  int
+	reuse  bool
 	write  sync.Mutex
 
 	mutex sync.Mutex
@@ -67,13 +71,14 @@ func newChild() *childProcess {
 	// What the caller holds open without close-on-exec is here too (CVE-2024-21626). It cannot be told
 	// from what the Go runtime has opened by now, but what is executed shall not have it.
 	syscall.Syscall(sysCloseRange, uintptr(initpipe)+2, uintptr(^uint32(0)), closeRangeCloexec)
-	if err := syscall.SetNonblock(initpipe, true); err != nil {
-		leave(err)
-	}
 	// The main goroutine stays on the main thread, see reapOrphans.
 	runtime.LockOSThread()
+	// In blocking mode, which it is in: serve says why.
+	conn := os.NewFile(uintptr(initpipe), "within")
 	return &childProcess{
-		conn:   os.NewFile(uintptr(initpipe), "within"),
+		conn:   conn,
+		turn:   make(chan struct{}, 1),
+		frames: bufio.NewReader(conn),
 		joined: joined,
 		calls:  make(map[uint64]context.CancelFunc),
 	}
@@ -90,6 +95,8 @@ func Init() {
 	if child.joined.Has(Mount) {
 		keepToFiles()
 	}
+	child.limit = 4096 // of what comes before the limit is known
+	child.turn <- struct{}{}
 	go child.serve()
 	if os.Getpid() == 1 {
 		reapOrphans()
@@ -97,18 +104,16 @@ func Init() {
 	select {}
 }
 
-// leave is for what cannot go wrong.
-func leave(err error) {
-	fmt.Fprintln(os.Stderr, "within:", err)
-	os.Exit(1)
-}
-
-// serve takes calls until the parent says that it is enough, or has ended.
+// serve waits for its turn, takes the next call, and runs it, while another goroutine takes the turn. So
+// a call runs on the thread that has read it: nobody has to be woken up in between, which would take
+// longer than everything else.
 func (c *childProcess) serve() {
-	reader := bufio.NewReader(c.conn)
-	c.limit = 4096 // of what comes before the limit is known
+	// Not unlocked, so the thread ends with the goroutine, and with it whatever the function has done to
+	// it.
+	runtime.LockOSThread()
+	<-c.turn
 	for {
-		f, err := readFrame(reader, c.limit)
+		f, err := readFrame(c.frames, c.limit)
 		if err != nil {
 			c.parentEnded(err)
 		}
@@ -116,7 +121,14 @@ func (c *childProcess) serve() {
 		case frameSetup:
 			c.setUp(f)
 		case frameCall, frameLast:
-			c.start(f)
+			ctx := c.enter(f) // before anybody can read that it is cancelled
+			c.keepServing(f.kind)
+			c.turn <- struct{}{}
+			c.run(ctx, f)
+			if c.reuse {
+				runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
+			}
+			return
 		case frameCancel:
 			c.cancel(f.id)
 		case frameExec:
@@ -126,6 +138,19 @@ func (c *childProcess) serve() {
 			os.Exit(0)
 		}
 	}
+}
+
+// keepServing puts a goroutine in the place of one that is about to run a call. In a session some are
+// kept ready, since a thread takes long to start.
+func (c *childProcess) keepServing(kind frameKind) {
+	const ready = 4
+	for n := 1; ; n++ {
+		go c.serve()
+		if kind == frameLast || c.filled || n == ready {
+			break
+		}
+	}
+	c.filled = kind == frameCall
 }
 
 // parentEnded ends this process and what it has started: all that has stayed in its process group.
@@ -139,6 +164,7 @@ func (c *childProcess) parentEnded(err error) {
 
 func (c *childProcess) setUp(f frame) {
 	c.limit = int(f.number)
+	c.reuse = f.id == 1
 	if len(f.body) == 0 {
 		return
 	}
@@ -158,8 +184,8 @@ func (c *childProcess) fail(id uint64, err error) {
 	c.send(frame{kind: frameError, id: id, body: encodeError(err)})
 }
 
-// start runs a call beside others.
-func (c *childProcess) start(f frame) {
+// enter makes the context of a call.
+func (c *childProcess) enter(f frame) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	if f.number > 0 {
 		ctx, cancel = context.WithTimeout(context.Background(), time.Duration(f.number))
@@ -167,25 +193,25 @@ func (c *childProcess) start(f frame) {
 	c.mutex.Lock()
 	c.calls[f.id] = cancel
 	c.mutex.Unlock()
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, and with it whatever the function has done
-		// to it.
-		runtime.LockOSThread()
-		run(ctx, f.name, f.body, func(result []byte, err error) {
-			c.cancel(f.id)
-			if err == nil && len(result) > c.limit {
-				err = fmt.Errorf("within: the result of %q has %d bytes: %w", f.name, len(result), ErrTooLarge)
-			}
-			if err != nil {
-				c.fail(f.id, err)
-			} else {
-				c.send(frame{kind: frameResult, id: f.id, body: result})
-			}
-			if f.kind == frameLast {
-				os.Exit(0)
-			}
-		})
-	}()
+	return ctx
+}
+
+// run runs a call and answers.
+func (c *childProcess) run(ctx context.Context, f frame) {
+	run(ctx, f.name, f.body, func(result []byte, err error) {
+		if err == nil && len(result) > c.limit {
+			err = fmt.Errorf("within: the result of %q has %d bytes: %w", f.name, len(result), ErrTooLarge)
+		}
+		if err != nil {
+			c.fail(f.id, err)
+		} else {
+			c.send(frame{kind: frameResult, id: f.id, body: result})
+		}
+		c.cancel(f.id)
+		if f.kind == frameLast {
+			os.Exit(0)
+		}
+	})
 }
 
 func (c *childProcess) cancel(id uint64) {

@@ -16,7 +16,7 @@ type frameKind byte
 
 const (
 	// Parent to child.
-	frameSetup  frameKind = 's' // number: MaxMessage; body: Dir
+	frameSetup  frameKind = 's' // id: 1 for ReuseThreads; number: MaxMessage; body: Dir
 	frameCall   frameKind = 'c' // id; number: nanoseconds until the deadline, 0: none; name; body: argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id

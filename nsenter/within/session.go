@@ -11,18 +11,20 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Session is a process that runs any number of functions, at the same time too. Each call has a thread
-// of its own, so what it does to its thread (setns of a network namespace, a capability dropped) is not
-// seen by others.
+// of its own, which ends with it (but see Proc.ReuseThreads), so what it does to its thread, setns of a
+// network namespace for instance, is not seen by others.
 type Session struct {
 	running *running
 	limit   int
 	ctx     context.Context
 
-	write sync.Mutex // one frame at a time
+	write          sync.Mutex // one frame at a time
+	sent, answered atomic.Int64
 
 	mutex  sync.Mutex
 	calls  map[uint64]chan<- answer
@@ -52,7 +54,11 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		done:    make(chan struct{}),
 	}
 	// That it cannot be sent is seen by the reader.
-	s.send(frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)})
+	setup := frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)}
+	if p.ReuseThreads {
+		setup.id = 1
+	}
+	s.send(setup)
 	go s.read()
 	return s, nil
 }
@@ -118,8 +124,13 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 		f.number = max(1, int64(time.Until(deadline)))
 	}
 	// A write fails because the process has ended, which the reader sees too, and knows why. It can last
-	// as long as the process does not read.
-	go s.send(f)
+	// as long as the process does not read, but not as long as the socket has room.
+	const room, frames = 4096, 16
+	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames {
+		s.send(f)
+	} else {
+		go s.send(f)
+	}
 	select {
 	case a := <-answers:
 		return a.result, a.err
@@ -207,6 +218,7 @@ func (s *Session) readAnswers() error {
 		default:
 			return fmt.Errorf("within: the process sent a frame of kind %q", f.kind)
 		}
+		s.answered.Add(1)
 		s.mutex.Lock()
 		answers := s.calls[f.id] // of a call that has been cancelled there is none
 		delete(s.calls, f.id)

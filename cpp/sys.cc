@@ -59,11 +59,13 @@
 #endif
 
 // Defined in programs with a sanitizer, whatever the core itself is compiled with.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are theirs
 extern "C" {
 [[gnu::weak]] void __asan_init();
 [[gnu::weak]] void __msan_init();
 [[gnu::weak]] void __tsan_init();
 }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace nsenter::sys {
 namespace {

@@ -198,6 +198,9 @@ func (r *runtimes) build() error {
 		if _, err := command(src, []string{"CGO_ENABLED=1", "GOWORK=off"}, "go", append(args, ".")...); err != nil {
 			return err
 		}
+		if err := rewriteInPages(r.paths[label]); err != nil {
+			return err
+		}
 	}
 	if path, err := exec.LookPath(crun); err == nil {
 		r.paths[crun] = path

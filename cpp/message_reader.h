@@ -29,7 +29,9 @@ class MessageReader {
   [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
 
  private:
-  static constexpr std::size_t kShort = 4096;
+  // Room for two id maps of as many lines as the kernel takes, if these are not long. What is not
+  // used is not touched.
+  static constexpr std::size_t kShort = 16UL * 1024;
 
   char short_[kShort];
   char* bytes_ = short_;

@@ -65,28 +65,28 @@ TEST(MessageReader, SaysWhereAMessageEnded) {
 
 TEST(MessageReader, MapsMemoryForALongMessage) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x01\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-    mmap(4097)
-    read(3, 4081) = "abc"
-    read(3, 4078) = EIO
-    munmap(4097)
-    read(3, 16) = "\x01\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-    mmap(4097) = ENOMEM
+    read(3, 16) = "\x01\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    mmap(16385)
+    read(3, 16369) = "abc"
+    read(3, 16366) = EIO
+    munmap(16385)
+    read(3, 16) = "\x01\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    mmap(16385) = ENOMEM
   )");
   {
     MessageReader reader;
     EXPECT_ERROR(reader.ReadFrom(3), "failed to read the bootstrap message: Input/output error");
   }
   EXPECT_ERROR(MessageReader().ReadFrom(3),
-               "failed to map 4097 bytes for the bootstrap message: Cannot allocate memory");
+               "failed to map 16385 bytes for the bootstrap message: Cannot allocate memory");
 }
 
 TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x00\x10\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-    read(3, 4080) = ""
+    read(3, 16) = "\x00\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16368) = ""
   )");
-  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 4096 bytes");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 16384 bytes");
 }
 
 }  // namespace

@@ -33,16 +33,15 @@ bool Environment::AsksForSomething() const { return init_pid != nullptr || init_
 
 Result<int> ParseNumber(std::string_view name, const char* value) {
   if (value == nullptr) return Error::Of(name, " is not set");
-  const std::string_view digits = value;
-  bool canonical = !digits.empty() && (digits.front() != '0' || digits.size() == 1);
+  bool canonical = *value != '\0' && (*value != '0' || value[1] == '\0');
   long long number = 0;
-  for (const char digit : digits) {
-    canonical = canonical && digit >= '0' && digit <= '9';
+  for (const char* digit = value; *digit != '\0'; ++digit) {
+    canonical = canonical && *digit >= '0' && *digit <= '9';
     if (!canonical) break;
-    number = number * 10 + (digit - '0');
-    if (number > INT_MAX) return Error::Of("invalid ", name, " \"", digits, "\": out of range");
+    number = number * 10 + (*digit - '0');
+    if (number > INT_MAX) return Error::Of("invalid ", name, " \"", value, "\": out of range");
   }
-  if (!canonical) return Error::Of("invalid ", name, " \"", digits, "\": not a decimal number");
+  if (!canonical) return Error::Of("invalid ", name, " \"", value, "\": not a decimal number");
   return static_cast<int>(number);
 }
 

@@ -145,7 +145,7 @@ pid_t ProcessOf(const NamespacePath& what) {
   while (digits < rest.size() && digits < 9 && rest[digits] >= '0' && rest[digits] <= '9') {
     pid = pid * 10 + (rest[digits++] - '0');
   }
-  PathText canonical;
+  FixedText<32> canonical;  // the longest has 25 bytes
   canonical.AppendAll(kProc, pid, "/ns/", what.type.name);
   return canonical.view() == what.path ? pid : 0;
 }

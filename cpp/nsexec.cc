@@ -69,9 +69,9 @@ Status Run(const Environment& environment, Log& log) {
 
 extern "C" void nsexec() {
   using namespace nsenter;  // NOLINT(google-build-using-namespace): nsexec is the one name outside of it
+  // Read and written at once, so that the page faults once.
   constinit static bool called = false;
-  if (called) return;
-  called = true;
+  if (__atomic_exchange_n(&called, true, __ATOMIC_RELAXED)) return;
 
   const Environment environment = Environment::Read();
   if (!environment.AsksForSomething()) return;

@@ -47,12 +47,16 @@
 // own function is used where the kernel's structures differ from machine to machine, and where
 // speed does not matter.
 //
-// 32-bit systems have the calls that change ids twice; the plain name is the one with 16-bit ids.
+// 32-bit systems have the calls for ids twice; the plain name is the one with 16-bit ids.
 #ifdef SYS_setresuid32
+#define NSENTER_SYS_GETEUID SYS_geteuid32
+#define NSENTER_SYS_GETEGID SYS_getegid32
 #define NSENTER_SYS_SETRESUID SYS_setresuid32
 #define NSENTER_SYS_SETRESGID SYS_setresgid32
 #define NSENTER_SYS_SETGROUPS SYS_setgroups32
 #else
+#define NSENTER_SYS_GETEUID SYS_geteuid
+#define NSENTER_SYS_GETEGID SYS_getegid
 #define NSENTER_SYS_SETRESUID SYS_setresuid
 #define NSENTER_SYS_SETRESGID SYS_setresgid
 #define NSENTER_SYS_SETGROUPS SYS_setgroups
@@ -96,6 +100,12 @@ int Uninterrupted(Callable call) {
 template <typename... Arguments>
 int Call(long number, Arguments... arguments) {
   return Uninterrupted([=] { return syscall(number, Word(arguments)...); });
+}
+
+/// For a call that cannot fail: on 32-bit systems the largest ids look like errors to syscall(2).
+unsigned Id(long number) {
+  const long result = syscall(number);
+  return static_cast<unsigned>(result == -1 ? -errno : result);
 }
 
 /// NSEXEC_COPY_MEMORY is for tools that know no process which shares memory, such as valgrind.
@@ -201,7 +211,11 @@ int IdentifyOpen(int fd, FileId* ret_id) {
 
 int FileSystemType(int fd, long* ret_type) {
   struct statfs status = {};
+#ifdef SYS_fstatfs64  // 32-bit systems, which have two structures
   const int result = Uninterrupted([&] { return fstatfs(fd, &status); });
+#else
+  const int result = Call(SYS_fstatfs, fd, &status);
+#endif
   if (result == 0) *ret_type = static_cast<long>(status.f_type);
   return result;
 }
@@ -267,7 +281,9 @@ int Execute(const char* path, char* const argv[], char* const environment[]) {
 
 int Wait(pid_t pid, int* ret_status) { return Call(SYS_wait4, pid, ret_status, 0, nullptr); }
 
-void Exit(int status) { _exit(status); }
+void Exit(int status) {
+  for (;;) syscall(SYS_exit_group, Word(status));
+}
 
 // glibc before 2.25 would answer the first and the last from a cache that a raw clone leaves wrong.
 pid_t ProcessId() { return Call(SYS_getpid); }
@@ -320,8 +336,8 @@ int SetSignalAction(int signal, const struct sigaction* action, struct sigaction
   return Uninterrupted([=] { return sigaction(signal, action, ret_old); });
 }
 
-uid_t EffectiveUserId() { return geteuid(); }
-gid_t EffectiveGroupId() { return getegid(); }
+uid_t EffectiveUserId() { return Id(NSENTER_SYS_GETEUID); }
+gid_t EffectiveGroupId() { return Id(NSENTER_SYS_GETEGID); }
 
 int SetAllUserIds(uid_t uid) { return Call(NSENTER_SYS_SETRESUID, uid, uid, uid); }
 

@@ -70,11 +70,11 @@ Result<pid_t> CloneSibling(std::string_view what) {
   return pid;
 }
 
-Result<pid_t> CloneSharingMemory(int (*function)(void*), void* argument, int* child_tid,
+Result<pid_t> CloneSharingMemory(int (*function)(void*), void* argument, ThreadIdWord word,
                                  std::string_view what) {
   unsigned long flags = CLONE_PARENT | CLONE_VM;
-  if (child_tid != nullptr) flags |= CLONE_CHILD_SETTID;
-  const pid_t pid = sys::CloneOnStack(flags, function, argument, stack + kStackSize, child_tid);
+  if (word.address != nullptr) flags |= word.when;
+  const pid_t pid = sys::CloneOnStack(flags, function, argument, stack + kStackSize, word.address);
   if (pid < 0) return Error::WithCode(pid, "failed to create ", what);
   return pid;
 }

@@ -48,17 +48,22 @@ class ThreadState {
 /// `what` the child is to be, for the error.
 Result<pid_t> CloneSibling(std::string_view what);
 
+/// Where the kernel writes for a process that is cloned.
+struct ThreadIdWord {
+  /// CLONE_CHILD_SETTID: its thread id, as soon as it runs. CLONE_CHILD_CLEARTID: 0 when it ends,
+  /// and whoever waits there (futex(2)) is woken.
+  unsigned long when = 0;
+  int* address = nullptr;  // null: nowhere
+};
+
 /// A process whose parent is our parent too, but which shares our memory: nothing is copied. For
-/// where sys::CanShareMemory. It
-/// runs `function(argument)`, which must not return, on a stack of which there is one: the process
-/// has to end, or to leave that stack, before this is called again. Its descriptors, credentials
-/// and namespaces are its own.
+/// where sys::CanShareMemory. It runs `function(argument)`, which must not return, on a stack of
+/// which there is one: the process has to end, or to leave that stack, before this is called again.
+/// Its descriptors, credentials and namespaces are its own.
 ///
 /// libc's variables are shared too, errno among them. So the two must not run at once: what can
 /// fail is called only while the other is blocked or gone.
-///
-/// `child_tid`, if it is not null, is where the child's thread id is stored as soon as it runs.
-Result<pid_t> CloneSharingMemory(int (*function)(void*), void* argument, int* child_tid,
+Result<pid_t> CloneSharingMemory(int (*function)(void*), void* argument, ThreadIdWord word,
                                  std::string_view what);
 
 }  // namespace nsenter

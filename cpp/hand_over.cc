@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csetjmp>
+#include <sched.h>
 
 namespace nsenter {
 namespace {
@@ -81,8 +82,9 @@ int WaitForTheLaunchedProcess(void* argument) {
 [[gnu::noinline]] Status CloneAndLeave(Both& both, int* child_tid, const HandOver& hand_over) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
   if (setjmp(both.launched_frame) != 0) return {};
-  ASSIGN_OR_RETURN(const pid_t init, CloneSharingMemory(WaitForTheLaunchedProcess, &both, child_tid,
-                                                        "the init process"));
+  ASSIGN_OR_RETURN(const pid_t init,
+                   CloneSharingMemory(WaitForTheLaunchedProcess, &both,
+                                      {CLONE_CHILD_SETTID, child_tid}, "the init process"));
   both.log->SetProcess(ProcessTag::kLaunched);
   const Status reported = hand_over.report.Take(init);
   both.reported = reported.ok();

@@ -17,6 +17,12 @@
 
 namespace nsenter {
 
+/// What a helper that shares memory leaves there.
+struct HelperEnd {
+  int lives;    // 1; cleared by the kernel, however the helper ends
+  char answer;  // 0: none
+};
+
 /// The launched process's end of the helper. When it is gone, so is the helper.
 class Helper {
  public:
@@ -26,7 +32,8 @@ class Helper {
   /// otherwise be a process inside, with the privileges of one outside.
   ///
   /// With kShared it uses the launched process's memory, which must then be out of everybody's
-  /// reach until WriteMaps has returned. `bootstrap` and `proc` have to live until then.
+  /// reach until WriteMaps has returned. `bootstrap` and `proc` have to live until then, `log`
+  /// as long as this process.
   static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
                               const Log& log);
 
@@ -38,9 +45,7 @@ class Helper {
   [[nodiscard]] bool SharesMemory() const { return shares_memory_; }
 
  private:
-  [[nodiscard]] int WaitForEnd() const;  // 0, or an errno, negated
-
-  UniqueFd socket_;
+  UniqueFd end_;
   pid_t pid_ = 0;
   bool shares_memory_ = false;
 };

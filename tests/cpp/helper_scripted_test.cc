@@ -39,8 +39,8 @@ std::string StartAndWrite(const std::string& script) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
   const Bootstrap bootstrap = WithMaps();
-  const Result<Helper> helper =
-      Helper::Start(bootstrap, proc.value(), Memory::kCopied, Log("FATAL: "));
+  const Log log("FATAL: ");
+  const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Memory::kCopied, log);
   if (!helper.ok()) return test::Describe(helper);
   EXPECT_TRUE(helper.value().exists());
   EXPECT_EQ(helper.value().pid(), 43);
@@ -54,10 +54,10 @@ TEST(Helper, IsNoneAtFirst) {
 
 TEST(Helper, WritesTheMapsOnRequest) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w")
-    read(5, 1) = "d"
     close(5)
+    write(6, "w")
+    read(6, 1) = "d"
+    close(6)
     close(3)
   )"),
             "success");
@@ -65,10 +65,10 @@ TEST(Helper, WritesTheMapsOnRequest) {
 
 TEST(Helper, HasReportedItsOwnFailure) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w")
-    read(5, 1) = "f"
     close(5)
+    write(6, "w")
+    read(6, 1) = "f"
+    close(6)
     close(3)
   )"),
             "reported");
@@ -76,10 +76,10 @@ TEST(Helper, HasReportedItsOwnFailure) {
 
 TEST(Helper, IsFoundToHaveEnded) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w") = EPIPE
-    read(5, 1) = ""
     close(5)
+    write(6, "w") = EPIPE
+    read(6, 1) = ""
+    close(6)
     close(3)
   )"),
             "the helper ended before it had written the id maps");
@@ -87,10 +87,10 @@ TEST(Helper, IsFoundToHaveEnded) {
 
 TEST(Helper, IsTakenAtItsWordOnly) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w")
-    read(5, 1) = "F"
     close(5)
+    write(6, "w")
+    read(6, 1) = "F"
+    close(6)
     close(3)
   )"),
             "the helper gave an unknown answer");
@@ -98,17 +98,17 @@ TEST(Helper, IsTakenAtItsWordOnly) {
 
 TEST(Helper, SaysWhatFailed) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w") = EIO
     close(5)
+    write(6, "w") = EIO
+    close(6)
     close(3)
   )"),
             "failed to ask the helper for the id maps: Input/output error");
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(6)
-    write(5, "w")
-    read(5, 1) = EIO
     close(5)
+    write(6, "w")
+    read(6, 1) = EIO
+    close(6)
     close(3)
   )"),
             "failed to read the helper's answer: Input/output error");
@@ -137,15 +137,15 @@ void ExpectHelper(const std::string& script, int status) {
 
 TEST(HelperProcess, ClosesTheOtherEndAndWritesBothMaps) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = "w"
+    close(6)
+    read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 1000 10\n")
     close(4)
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 2000 20\n")
     close(4)
-    write(6, "d")
+    write(5, "d")
     exit(0)
   )",
                0);
@@ -153,10 +153,10 @@ TEST(HelperProcess, ClosesTheOtherEndAndWritesBothMaps) {
 
 TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = ""
-    poll(6, 0, 0) = POLLHUP
-    write(6, "f") = EPIPE
+    close(6)
+    read(5, 1) = ""
+    poll(5, 0, 0) = POLLHUP
+    write(5, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -164,12 +164,12 @@ TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
 
 TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = "F"
-    poll(6, 0, 0) = 0
+    close(6)
+    read(5, 1) = "F"
+    poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the launched process made an unknown request\n")
-    write(6, "f")
+    write(5, "f")
     exit(1)
   )",
                1);
@@ -177,17 +177,17 @@ TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
 
 TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = "w"
+    close(6)
+    read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 1000 10\n")
     close(4)
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 2000 20\n")
     close(4)
-    write(6, "d") = EPIPE
-    poll(6, 0, 0) = POLLHUP
-    write(6, "f") = EPIPE
+    write(5, "d") = EPIPE
+    poll(5, 0, 0) = POLLHUP
+    write(5, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -195,13 +195,13 @@ TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
 
 TEST(HelperProcess, SaysWhyBeforeItAnswers) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = "w"
+    close(6)
+    read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EACCES
-    poll(6, 0, 0) = 0
+    poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to open uid_map: Permission denied\n")
-    write(6, "f")
+    write(5, "f")
     exit(1)
   )",
                1);
@@ -209,11 +209,11 @@ TEST(HelperProcess, SaysWhyBeforeItAnswers) {
 
 TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = "w"
+    close(6)
+    read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = ESRCH
-    poll(6, 0, 0) = POLLHUP
-    write(6, "f") = EPIPE
+    poll(5, 0, 0) = POLLHUP
+    write(5, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -221,12 +221,12 @@ TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
 
 TEST(HelperProcess, WritesNothingWithoutARequest) {
   ExpectHelper(R"(
-    close(5)
-    read(6, 1) = EIO
-    poll(6, 0, 0) = 0
+    close(6)
+    read(5, 1) = EIO
+    poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to read the launched process's request: Input/output error\n")
-    write(6, "f")
+    write(5, "f")
     exit(1)
   )",
                1);

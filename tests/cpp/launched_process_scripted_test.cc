@@ -2,6 +2,7 @@
 
 #include "launched_process.h"
 
+#include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
 
@@ -184,13 +185,13 @@ constexpr const char* kCopyHelper = R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
     clone(CLONE_PARENT, NULL) = 43
-    close(6)
+    close(5)
 )";
 
 constexpr const char* kEnd = R"(
     setresuid(0)
     setresgid(0)
-    close(5)
+    close(6)
     close(3)
 )";
 
@@ -198,7 +199,7 @@ constexpr const char* kEndAfterJoin = R"(
     setresuid(0)
     setresgid(0)
     prctl(PR_SET_DUMPABLE, 0)
-    close(5)
+    close(6)
     close(3)
 )";
 
@@ -206,31 +207,38 @@ constexpr const char* kShareHelper = R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0)
-    socketpair() = [5, 6]
+    pipe2(O_CLOEXEC) = [5, 6]
     getpid() = 42
-    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 43
-    close(6)
+    clone(CLONE_PARENT|CLONE_VM|CLONE_CHILD_CLEARTID, a pointer, function) = 43
+    close(5)
 )";
 
 // Until the helper is gone, nobody else is to get at the memory it shares.
 TEST(EnterNamespaces, IsNotDumpableWhileTheHelperSharesItsMemory) {
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(5, "w")
-    read(5, 1) = "d"
-    read(5, 1) = ""
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = EAGAIN
+    futex(FUTEX_WAIT, 1) = "d"
     prctl(PR_SET_DUMPABLE, 1)
   )" + kEnd),
             "pid 43");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(5, "w")
-    read(5, 1) = "d"
-    read(5, 1) = EIO
-    close(5)
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = "f"
+    close(6)
     close(3)
   )"),
-            "failed to wait for the helper's end: Input/output error");
+            "reported");
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(6, "w") = EPIPE
+    futex(FUTEX_WAIT, 1)
+    close(6)
+    close(3)
+  )"),
+            "the helper ended before it had written the id maps");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = EINVAL
@@ -246,14 +254,31 @@ TEST(EnterNamespaces, IsNotDumpableWhileTheHelperSharesItsMemory) {
             "failed to become non-dumpable: Operation not permitted");
 }
 
+// The frames that it may use must not change: the launched process ends where it is.
+TEST(EnterNamespaces, DoesNotReturnIfItCannotWaitForTheHelpersEnd) {
+  test::ExpectExit(test::RunInChild([&] {
+                     ADD_FAILURE()
+                         << "returned "
+                         << Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = ENOSYS
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "failed to wait for the helper's end: Function not implemented\n")
+    exit(1)
+  )");
+                   }),
+                   1, "");
+}
+
 // Its files in /proc would be out of the helper's reach, or were never meant to be in it.
 TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
   for (const std::string caller : {"geteuid() = 1000", "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 0",
                                    "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 2"}) {
     EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + caller + kCopyHelper + R"(
       unshare(CLONE_NEWUSER)
-      write(5, "w")
-      read(5, 1) = "d"
+      write(6, "w")
+      read(6, 1) = "d"
     )" + kEnd),
               "pid 43");
   }
@@ -266,8 +291,8 @@ TEST(EnterNamespaces, OpensNoWindowForRoot) {
                                  kJoinOne + R"(
     geteuid() = 0
     unshare(CLONE_NEWUSER)
-    write(5, "w")
-    read(5, 1) = "d"
+    write(6, "w")
+    read(6, 1) = "d"
   )" + kEndAfterJoin),
             "pid 43");
 }
@@ -280,8 +305,8 @@ TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
     geteuid() = 1000
     unshare(CLONE_NEWUSER)
     prctl(PR_SET_DUMPABLE, 1)
-    write(5, "w")
-    read(5, 1) = "d"
+    write(6, "w")
+    read(6, 1) = "d"
     prctl(PR_SET_DUMPABLE, 0)
   )" + kEndAfterJoin),
             "pid 43");
@@ -292,10 +317,9 @@ TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
   bootstrap.clone_flags |= CLONE_NEWNET;
   EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(5, "w")
-    read(5, 1) = "f"
-    read(5, 1) = ""
-    close(5)
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = "f"
+    close(6)
     close(3)
   )"),
             "reported");

@@ -30,6 +30,9 @@ Bootstrap NewUserNamespace(const char* uid_map, const char* gid_map) {
   return bootstrap;
 }
 
+// For helpers, which use it until they end.
+const Log kLog("FATAL: ");
+
 /// A line of a map as /proc shows it, with single blanks.
 std::string Squeeze(const std::string& text) {
   std::string squeezed;
@@ -155,8 +158,7 @@ TEST(Helper, EndsWithTheLaunchedProcess) {
       const test::Outcome outcome = test::RunInChild([&] {
         (void)std::signal(SIGPIPE, SIG_IGN);
         const Result<OwnProc> proc = OwnProc::Open();
-        const Result<Helper> helper =
-            Helper::Start(bootstrap, proc.value(), memory, Log("FATAL: "));
+        const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, kLog);
         EXPECT_EQ(test::Describe(helper), "success");
         if (killed) (void)raise(SIGKILL);
         _exit(0);
@@ -175,7 +177,7 @@ TEST(Helper, IsMissedWhenItIsKilled) {
     const test::Outcome outcome = test::RunInChild([&] {
       (void)std::signal(SIGPIPE, SIG_IGN);
       const Result<OwnProc> proc = OwnProc::Open();
-      const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, Log("FATAL: "));
+      const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, kLog);
       EXPECT_EQ(test::Describe(helper), "success");
       kill(helper.value().pid(), SIGKILL);
       EXPECT_ERROR(helper.value().WriteMaps(),
@@ -201,8 +203,8 @@ TEST(Helper, DoesNotTakeAFatalLineForARequest) {
     bootstrap.uid_map_tool = tool;
     const Result<OwnProc> proc = OwnProc::Open();              // fd 0
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
-    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), kMemory, Log("FATAL: "));
-    Log("FATAL: ").Fatal(Error::Of("the launched process fails before it has asked for anything"));
+    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), kMemory, kLog);
+    kLog.Fatal(Error::Of("the launched process fails before it has asked for anything"));
     close(null);
     _exit(1);
   });

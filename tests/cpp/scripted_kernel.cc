@@ -2,6 +2,7 @@
 
 #include "scripted_kernel.h"
 
+#include "helper.h"
 #include "sys.h"
 
 #include <algorithm>
@@ -433,11 +434,14 @@ bool CanShareMemory() { return !Kernel().memory().copies; }
 int RestoreRestartableSequences() { return Call("rseq()").result; }
 
 int WaitWhile(const int* word, int value) {
-  const int result = Call("futex(FUTEX_WAIT, ", value, ")").result;
-  if (result == 0)
-    *const_cast<int*>(word) =
-        0;  // NOLINT(cppcoreguidelines-pro-type-const-cast): as the kernel does
-  return result;
+  const ScriptedKernel::Answer answer = Call("futex(FUTEX_WAIT, ", value, ")");
+  if (answer.result < 0) return answer.result;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): as the kernel does
+  int* const cleared = const_cast<int*>(word);
+  *cleared = 0;
+  // What a helper has left.
+  if (!answer.bytes.empty()) reinterpret_cast<HelperEnd*>(cleared)->answer = answer.bytes[0];
+  return 0;
 }
 
 int Dumpable() { return Call("prctl(PR_GET_DUMPABLE)").result; }

@@ -360,8 +360,10 @@ int ModelKernel::PollFor(int fd, short events, int timeout_ms) {
   if (Find(fd) == nullptr) return POLLNVAL;
   const Choice choice = Choose();
   const bool ready = choice.error == 0 && choice.variation == 0;
-  if (is_line && !ready) line_lost_ = true;
-  if (is_line && !ready) rest_of_line_.clear();  // nobody will write it any more
+  // EINVAL is no answer, and the line is written unasked.
+  const bool lost = is_line && !ready && choice.error != -EINVAL;
+  if (lost) line_lost_ = true;
+  if (lost) rest_of_line_.clear();  // nobody will write it any more
   if (choice.error != 0) return choice.error;
   return ready ? events : 0;
 }
@@ -378,7 +380,7 @@ char ModelKernel::Word(Kind kind) {
   if (answer % 3 == 1) return '\0';
   if (answer % 3 == 2) others_spoke_ = true;
   if (answer % 3 == 2) return 'f';
-  helper_is_done_ = kind == Kind::kHelperSocket;
+  helper_is_done_ = kind == Kind::kHelper;
   return kind == Kind::kGate ? 'c' : 'd';
 }
 
@@ -386,7 +388,7 @@ int ModelKernel::ReadFrom(int fd, char* buffer, std::size_t size) {
   Demand(size > 0, "something is read");
   File* const file = Find(fd);
   if (file != nullptr && file->ours) {
-    Demand(file->kind == Kind::kGate || file->kind == Kind::kHelperSocket,
+    Demand(file->kind == Kind::kGate || file->kind == Kind::kHelper,
            "of our descriptors only pipes and sockets are read");
     Demand(size == 1, "one process hears from another a single byte");
     const File* const other = Find(file->other_end);
@@ -420,7 +422,7 @@ bool ModelKernel::TakeClone(unsigned long flags, const int* child_tid) {
   Demand(role_ == Role::kLaunched, "only the launched process clones");
   bool is_helper = false;
   for (const auto& [fd, file] : files_) {
-    is_helper = is_helper || (file.ours && file.kind == Kind::kHelperSocket);
+    is_helper = is_helper || (file.ours && file.kind == Kind::kHelper);
   }
   is_helper = is_helper && helper_ == 0;
   Demand(is_helper ? state_.joined == 0 : init_ == 0,
@@ -443,9 +445,14 @@ int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
 
 int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*), void* argument,
                                     int* child_tid) {
+  // A pipe that is there already is the helper's: with shared memory there is no gate.
+  for (auto& [fd, file] : files_) {
+    if (file.ours && file.kind == Kind::kGate) file.kind = Kind::kHelper;
+  }
   const bool is_helper = TakeClone(flags & ~static_cast<unsigned long>(CLONE_VM), child_tid);
   Demand((flags & CLONE_VM) != 0, "who has a stack of its own shares memory");
-  Demand((flags & CLONE_CHILD_CLEARTID) == 0, "what the launched process has is not cleared");
+  Demand(is_helper == ((flags & CLONE_CHILD_CLEARTID) != 0),
+         "the end of the helper is seen, and what the launched process has is not cleared");
   Demand(!is_helper || !state_.dumpable, "nobody can get at what a helper shares");
   Demand(is_helper || state_.end_word != nullptr, "the end of the launched process is seen");
   Demand(is_helper || (state_.created & CLONE_NEWTIME) == 0,
@@ -455,6 +462,8 @@ int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*),
   cloned_ = true;
   if (is_helper) {
     helper_ = kHelper;
+    // Beside the word that is cleared.
+    helper_end_ = reinterpret_cast<HelperEnd*>(child_tid);
     if (script_.follow != Role::kHelper) return kHelper;
     role_ = Role::kHelper;
     function(argument);
@@ -470,6 +479,14 @@ int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*),
 }
 
 int ModelKernel::WaitForEnd(const int* word) {
+  if (role_ == Role::kLaunched && helper_end_ != nullptr && word == &helper_end_->lives) {
+    Demand(*word != 0, "nobody waits for who has ended");
+    const int error = Choose().error;
+    if (error != 0) return error;
+    helper_end_->answer = Word(Kind::kHelper);
+    helper_end_->lives = 0;
+    return 0;
+  }
   Demand(role_ == Role::kInit && word == state_.end_word && *word != 0,
          "the init process waits for the launched process's end");
   // If that has failed it has said so, and nobody else says anything.
@@ -646,7 +663,8 @@ void ModelKernel::CheckInitProcess() {
 void ModelKernel::CheckServed() {
   if (role_ == Role::kHelper) {
     CheckMapsWritten();
-    Demand(sent_ == "d", "the helper says that the maps are written");
+    Demand(helper_end_ != nullptr ? helper_end_->answer == 'd' : sent_ == "d",
+           "the helper says that the maps are written");
     return;
   }
   if (IsClassic()) {
@@ -839,7 +857,7 @@ int ReadLink(const char* path, char* buffer, std::size_t size) {
 int Pipe(int ret_fds[2]) { return MakePair(Enter("pipe2"), Kind::kGate, ret_fds); }
 
 int SocketPair(int ret_fds[2]) {
-  return MakePair(EnterToChange("socketpair"), Kind::kHelperSocket, ret_fds);
+  return MakePair(EnterToChange("socketpair"), Kind::kHelper, ret_fds);
 }
 
 int IsTerminal(int fd) {

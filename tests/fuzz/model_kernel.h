@@ -9,6 +9,7 @@
 #include "base.h"
 #include "bootstrap.h"
 #include "error.h"
+#include "helper.h"
 #include "script.h"
 
 #include <csetjmp>
@@ -56,7 +57,7 @@ class ModelKernel {
 
   // The rest is for the definitions of nsenter::sys.
 
-  enum class Kind { kStdio, kSocket, kPipe, kOther, kFile, kGate, kHelperSocket, kPidfd };
+  enum class Kind { kStdio, kSocket, kPipe, kOther, kFile, kGate, kHelper, kPidfd };
   struct File {
     Kind kind = Kind::kOther;
     bool ours = false;  // opened by the program
@@ -202,8 +203,9 @@ class ModelKernel {
     std::map<int, File> files;
   };
   SharingInit sharing_init_;
-  bool shares_memory_ = false;   // the init process does
-  bool helper_is_done_ = false;  // it has said so, and ends
+  bool shares_memory_ = false;       // the init process does
+  HelperEnd* helper_end_ = nullptr;  // of one that shares memory
+  bool helper_is_done_ = false;      // it has said so, and ends
   int launched_status_ = 0;
   bool exited_ = false;
   int status_ = 0;

@@ -20,7 +20,11 @@ namespace {
 
 // In the order in which they are joined. The mount namespace is last, as in 2015; the others that
 // exist today did not, or were not joined.
-constexpr NamespaceType kJoined[] = {
+struct Joined {
+  const char* name;  // the file's in /proc/PID/ns
+  int clone_flag;
+};
+constexpr Joined kJoined[] = {
     {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"net", CLONE_NEWNET},
     {"pid", CLONE_NEWPID}, {"mnt", CLONE_NEWNS},
 };
@@ -82,7 +86,7 @@ Status JoinEachOf(pid_t pid) {
 
 Status JoinNamespacesOf(pid_t pid) {
   int all = 0;
-  for (const NamespaceType& type : kJoined) all |= type.clone_flag;
+  for (const Joined& each : kJoined) all |= each.clone_flag;
   if (JoinProcess(pid, all)) return {};
   // The number means the same process in /proc only if that shows our pid namespace.
   if (!ProcShowsOurPidNamespace()) {

@@ -21,7 +21,7 @@ namespace nsenter {
 
 /// One kind of namespace: its name in NS_PATHS and in /proc/PID/ns, and its CLONE_NEW* constant.
 struct NamespaceType {
-  const char* name;
+  std::string_view name;
   int clone_flag;
 };
 

@@ -25,7 +25,8 @@ struct OpenNamespace {
   UniqueFd fd;       // closed once it is joined
 };
 
-Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
+// Neither inlined: what joins everything with one call needs none of their memory.
+[[gnu::noinline]] Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
   PathText path;
   path.Append(what.path);
   // O_NONBLOCK and O_NOCTTY: whatever lies at the path, opening it must neither wait (a fifo) nor
@@ -118,7 +119,7 @@ class Passes {
     return {};
   }
 
-  [[nodiscard]] Status NothingLeft() const {
+  [[nodiscard, gnu::noinline]] Status NothingLeft() const {
     NameList names;
     for (std::size_t i = 0; i < count_; ++i) {
       if (!namespaces_[i].fd.valid()) continue;
@@ -147,7 +148,7 @@ pid_t ProcessOf(const NamespacePath& what) {
   }
   FixedText<32> canonical;  // the longest has 25 bytes
   canonical.AppendAll(kProc, pid, "/ns/", what.type.name);
-  return canonical.view() == what.path ? pid : 0;
+  return Equal(canonical.view(), what.path) ? pid : 0;
 }
 
 /// The one process whose namespaces all of `bootstrap.joins` are, 0 if they are not of one.

@@ -36,7 +36,7 @@ Number LoadNumber(std::string_view bytes, std::size_t position) {
 Result<std::string_view> ParseString(std::string_view name, std::string_view value) {
   if (value.empty() || value.back() != '\0') return Error::Of(name, " does not end with a NUL");
   const std::string_view text = First(value, value.size() - 1);
-  if (text.find('\0') != std::string_view::npos) return Error::Of(name, " has a NUL inside");
+  if (Find(text, '\0') != std::string_view::npos) return Error::Of(name, " has a NUL inside");
   return text;
 }
 
@@ -67,14 +67,14 @@ Result<int> ParseCloneFlags(std::string_view name, std::string_view value) {
 
 Result<const NamespaceType*> FindNamespaceType(std::string_view name) {
   for (const NamespaceType& type : kNamespaceTypes) {
-    if (name == type.name) return &type;
+    if (Equal(name, type.name)) return &type;
   }
   return Error::Of("NS_PATHS names an unknown namespace type: \"", name, '"');
 }
 
 /// `type:path`, the separator being the first colon.
 Status ParseNamespacePath(std::string_view entry, Bootstrap& bootstrap) {
-  const std::size_t colon = entry.find(':');
+  const std::size_t colon = Find(entry, ':');
   if (colon == std::string_view::npos) {
     return Error::Of("NS_PATHS has an entry without a colon: \"", entry, '"');
   }
@@ -96,7 +96,7 @@ Status ParseNamespacePaths(std::string_view list, Bootstrap& bootstrap) {
   bootstrap.join_count = 0;  // a later attribute replaces an earlier one
   if (list.empty()) return Error::Of("NS_PATHS is empty");
   for (;;) {
-    const std::size_t comma = list.find(',');
+    const std::size_t comma = Find(list, ',');
     RETURN_IF_ERROR(ParseNamespacePath(First(list, comma), bootstrap));
     if (comma == std::string_view::npos) return {};
     list = From(list, comma + 1);

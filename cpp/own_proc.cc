@@ -50,7 +50,7 @@ bool ProcShowsOurPidNamespace() {
   const int size = sys::ReadLink("/proc/self", link, sizeof(link));
   FixedText<sizeof(link)> pid;
   pid.Append(sys::ProcessId());
-  return size > 0 && std::string_view(link, static_cast<std::size_t>(size)) == pid.view();
+  return size > 0 && Equal({link, static_cast<std::size_t>(size)}, pid.view());
 }
 
 }  // namespace nsenter

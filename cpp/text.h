@@ -82,10 +82,27 @@ class FixedText {
   char bytes_[kCapacity + 1];
 };
 
-/// string_view::starts_with, which without optimisation refers to libstdc++.
+// Byte by byte: what is compared and searched here is short, and memcmp and memchr would cost more
+// to look up than they save (sys.cc).
+
 inline bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() &&
-         (prefix.empty() || std::memcmp(text.data(), prefix.data(), prefix.size()) == 0);
+  if (text.size() < prefix.size()) return false;
+  for (std::size_t i = 0; i < prefix.size(); ++i) {
+    if (text[i] != prefix[i]) return false;
+  }
+  return true;
+}
+
+inline bool Equal(std::string_view one, std::string_view other) {
+  return one.size() == other.size() && StartsWith(one, other);
+}
+
+/// Where `character` is first; string_view::npos if nowhere.
+inline std::size_t Find(std::string_view text, char character) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == character) return i;
+  }
+  return std::string_view::npos;
 }
 
 /// string_view::substr without its exception: a position behind the end gives an empty text.

@@ -113,7 +113,8 @@ std::string Encode(const Bootstrap& bootstrap) {
   std::string list;
   for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
     const NamespacePath& join = bootstrap.joins[i];
-    list += std::string(i == 0 ? "" : ",") + join.type.name + ":" + std::string(join.path);
+    list +=
+        std::string(i == 0 ? "" : ",") + std::string(join.type.name) + ":" + std::string(join.path);
   }
   add_text(27282, list);
   add(27281, Bytes(static_cast<std::uint32_t>(bootstrap.clone_flags)));

@@ -41,7 +41,7 @@ std::string Answer(std::string_view message) {
     Add(answer, "clone-flags", flags);
   }
   for (std::size_t i = 0; i < bootstrap.join_count; ++i) {
-    Add(answer, std::string("namespace ") + bootstrap.joins[i].type.name, bootstrap.joins[i].path);
+    Add(answer, "namespace " + std::string(bootstrap.joins[i].type.name), bootstrap.joins[i].path);
   }
   AddIfAny(answer, "uid-map", bootstrap.uid_map.text);
   AddIfAny(answer, "gid-map", bootstrap.gid_map.text);

@@ -30,6 +30,7 @@ type options struct {
 	scenarios string
 	commands  bool
 	also      string
+	profile   string
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated `LIST`; empty is all")
 	flag.BoolVar(&o.commands, "commands", true, "measure whole commands too")
 	flag.StringVar(&o.also, "also", "", "`NAME=DIR`: another copy of this project's sources, as one more contestant")
+	flag.StringVar(&o.profile, "profile", "", "only show where the time of one `SCENARIO` goes, by the kernel's trace events")
 	flag.Parse()
 	if flag.NArg() != 0 {
 		flag.Usage()
@@ -62,6 +64,9 @@ func run(o options) error {
 	built, err := buildAll(o.also)
 	if err != nil {
 		return err
+	}
+	if o.profile != "" {
+		return built.profile(o.profile)
 	}
 	if r.costs, err = measureBuilds(); err != nil {
 		return err
@@ -98,11 +103,13 @@ func run(o options) error {
 
 func progress(what string) { fmt.Fprintln(os.Stderr, "bench:", what) }
 
+const makeBench = "make bench"
+
 // CommandLine is how this run is made again.
 func commandLine() string {
 	args := strings.Join(os.Args[1:], " ")
 	if args == "-out docs/bench" {
-		return "make bench"
+		return makeBench
 	}
 	return strings.TrimSpace("cd tests/bench && go run . " + args)
 }

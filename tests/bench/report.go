@@ -227,5 +227,63 @@ func (r *report) write(dir, text string) error {
 	if err := r.plot(dir); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "results.md"), []byte(text), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "results.md"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	if r.command != makeBench {
+		return nil
+	}
+	return r.writeReadme(filepath.Join(repoRoot(), "README.md"))
+}
+
+// Between these lines of the README stands what the last run of make bench has found.
+const (
+	readmeBegin = "<!-- Written by make bench: begin -->\n"
+	readmeEnd   = "<!-- Written by make bench: end -->\n"
+)
+
+func (r *report) writeReadme(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), readmeBegin)
+	_, after, ended := strings.Cut(rest, readmeEnd)
+	if !found || !ended {
+		return fmt.Errorf("%s has no place for the figures: %q and %q", file, readmeBegin, readmeEnd)
+	}
+	return os.WriteFile(file, []byte(before+readmeBegin+r.summary()+readmeEnd+after), 0o644)
+}
+
+// Summary is the short form of the report.
+func (r *report) summary() string {
+	var t table
+	t.head("added to a Go program's start, us", "runc: reply", "ours: reply", "ratio", "runc: total", "ours: total", "ratio")
+	for _, o := range r.scenarios {
+		if !o.scenario.replies() || o.by[peer] == nil {
+			continue
+		}
+		cells := []string{o.scenario.title}
+		for _, quantity := range []string{"reply_ns", "total_ns"} {
+			cells = append(cells, fmt.Sprintf("%.0f", o.added(peer, quantity).value/1000),
+				fmt.Sprintf("%.0f", o.added(ours, quantity).value/1000), fmt.Sprintf("%.2f", o.ratio(ours, peer, quantity, confidence).value))
+		}
+		t.row(cells...)
+	}
+	if w := r.whole; w != nil {
+		t.text.WriteString("\n")
+		t.head("whole commands", stockRunc, ourRunc, "ratio")
+		for _, c := range []struct {
+			name  string
+			times map[string][]float64
+		}{{"run /bin/true, ms", w.run}, {"exec /bin/true, ms", w.exec}} {
+			t.row(c.name, fmt.Sprintf("%.1f", w.median(c.times, stockRunc).value), fmt.Sprintf("%.1f", w.median(c.times, ourRunc).value),
+				showRatio(w.ratio(c.times, ourRunc, stockRunc)))
+		}
+		for _, n := range concurrencies {
+			stock, mine := median(w.throughput[stockRunc][n]), median(w.throughput[ourRunc][n])
+			t.row(fmt.Sprintf("exec, %d at once, a second", n), fmt.Sprintf("%.1f", stock), fmt.Sprintf("%.1f", mine), fmt.Sprintf("%.2f", mine/stock))
+		}
+	}
+	return fmt.Sprintf("`%s`, %d rounds, medians, on: %s.\n\n%s", r.command, r.rounds, r.machine, t.text.String())
 }

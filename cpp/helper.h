@@ -42,7 +42,6 @@ class Helper {
 
   [[nodiscard]] bool exists() const { return pid_ != 0; }
   [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] bool SharesMemory() const { return shares_memory_; }
 
  private:
   UniqueFd end_;

@@ -30,36 +30,33 @@ bool NeedsOwnProc(const Bootstrap& bootstrap) {
          bootstrap.Creates(CLONE_NEWUSER);
 }
 
-/// The helper keeps the privileges that we are about to give up. So it may share our memory only
-/// where nobody else can get at that: before we are in any namespace that somebody else is in, and
-/// while we are non-dumpable, so that it takes CAP_SYS_PTRACE over the user namespace that we come
-/// from. (It takes less to trace a process in a new user namespace: whoever has the uid that
-/// created it is privileged over it.) Then only root may write to our /proc files, which the helper
-/// does.
-Result<Helper> StartHelper(const Bootstrap& bootstrap, const OwnProc& proc, const Log& log) {
-  const bool may_share =
-      bootstrap.join_count == 0 && sys::CanShareMemory() && sys::EffectiveUserId() == 0;
-  const int dumpable = may_share ? sys::Dumpable() : 0;
+/// Makes root's process non-dumpable from before it creates a user namespace until it has become
+/// the user that it is to be in there. In between it takes no capability to get at a dumpable one,
+/// and at our files: whoever has the uid that created a user namespace is privileged over it, and
+/// root's uid is what the root of a container has. (Non-dumpable, it takes CAP_SYS_PTRACE over the
+/// user namespace that we come from.) Only root may write to our /proc files then, which the helper
+/// does. False: nothing has changed.
+Result<bool> Hide(const Bootstrap& bootstrap) {
+  // Who joins something is non-dumpable anyway.
+  if (bootstrap.join_count != 0 || sys::EffectiveUserId() != 0) return false;
+  const int dumpable = sys::Dumpable();
   if (dumpable < 0) return Error::WithCode(dumpable, "failed to find out whether we are dumpable");
   // If not, somebody has a reason, and our /proc files may belong to another user namespace's root.
-  if (dumpable != 1) return Helper::Start(bootstrap, proc, Memory::kCopied, log);
+  if (dumpable != 1) return false;
   RETURN_IF_ERROR(SetDumpable(false));
-  return Helper::Start(bootstrap, proc, Memory::kShared, log);
+  return true;
 }
 
 /// Has the maps of our user namespace written, by ourselves or by the helper.
 Status WriteMaps(const Bootstrap& bootstrap, const OwnProc& proc, const Helper& helper) {
-  if (!helper.exists()) {
-    return WriteIdMaps(bootstrap, proc, sys::ProcessId(), MapWriter::kInside);
-  }
-  RETURN_IF_ERROR(helper.WriteMaps());
-  // As before StartHelper.
-  return helper.SharesMemory() ? SetDumpable(true) : Status();
+  if (helper.exists()) return helper.WriteMaps();
+  return WriteIdMaps(bootstrap, proc, sys::ProcessId(), MapWriter::kInside);
 }
 
 /// A new user namespace, alone: namespaces created in the same call can end up as property of the
 /// user namespace we come from, and SELinux labels what is mounted in them wrongly.
-Status CreateUserNamespace(const Bootstrap& bootstrap, const OwnProc& proc, const Helper& helper) {
+Status CreateUserNamespace(const Bootstrap& bootstrap, const OwnProc& proc, const Helper& helper,
+                           bool hidden) {
   // Only root may write to the files of a non-dumpable process. Who is not root has to be let in
   // for as long as it takes; root never opens this window.
   const bool window = bootstrap.join_count != 0 && sys::EffectiveUserId() != 0;
@@ -67,7 +64,10 @@ Status CreateUserNamespace(const Bootstrap& bootstrap, const OwnProc& proc, cons
   if (window) RETURN_IF_ERROR(SetDumpable(true));
   RETURN_IF_ERROR(WriteMaps(bootstrap, proc, helper));
   if (window) RETURN_IF_ERROR(SetDumpable(false));
-  return BecomeUidZero();
+  // Becoming another user decides anew whether we are dumpable. Who stays the same is what it was.
+  const bool stays_the_same = hidden && sys::EffectiveUserId() == 0;
+  RETURN_IF_ERROR(BecomeUidZero());
+  return stays_the_same ? SetDumpable(true) : Status();
 }
 
 /// What is left to become once in all the namespaces. After them, as with runc: what the kernel
@@ -105,8 +105,13 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
   if (bootstrap.join_count != 0) RETURN_IF_ERROR(SetDumpable(false));
 
   Helper helper;
+  bool hidden = false;
   if (bootstrap.Creates(CLONE_NEWUSER) && !MayWriteOwnMaps(bootstrap)) {
-    ASSIGN_OR_RETURN(helper, StartHelper(bootstrap, proc, log));
+    ASSIGN_OR_RETURN(hidden, Hide(bootstrap));
+    // The helper keeps the privileges that we are about to give up: nobody else may get at memory
+    // that it shares.
+    const Memory memory = hidden && sys::CanShareMemory() ? Memory::kShared : Memory::kCopied;
+    ASSIGN_OR_RETURN(helper, Helper::Start(bootstrap, proc, memory, log));
     log.SetProcess(ProcessTag::kLaunched);
   }
 
@@ -114,7 +119,7 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
   // Entering a user namespace has set what /proc/sys/fs/suid_dumpable says, which need not be 0.
   if (bootstrap.Joins(CLONE_NEWUSER)) RETURN_IF_ERROR(SetDumpable(false));
   if (bootstrap.Creates(CLONE_NEWUSER)) {
-    RETURN_IF_ERROR(CreateUserNamespace(bootstrap, proc, helper));
+    RETURN_IF_ERROR(CreateUserNamespace(bootstrap, proc, helper, hidden));
   }
   RETURN_IF_ERROR(CreateNamespaces(bootstrap.clone_flags & ~CLONE_NEWUSER));
   // After the time namespace exists and before a process is in it, which would fix the offsets.

@@ -213,15 +213,28 @@ constexpr const char* kShareHelper = R"(
     close(5)
 )";
 
-// Until the helper is gone, nobody else is to get at the memory it shares.
-TEST(EnterNamespaces, IsNotDumpableWhileTheHelperSharesItsMemory) {
+// Until the helper is gone, nobody else is to get at the memory it shares; and until the process is
+// another user, nobody who has root's uid, but not its capabilities, is to get at anything.
+TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
     write(6, "w")
     futex(FUTEX_WAIT, 1) = EAGAIN
     futex(FUTEX_WAIT, 1) = "d"
-    prctl(PR_SET_DUMPABLE, 1)
+    geteuid() = 65534
   )" + kEnd),
+            "pid 43");
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = "d"
+    geteuid() = 0
+    setresuid(0)
+    prctl(PR_SET_DUMPABLE, 1)
+    setresgid(0)
+    close(6)
+    close(3)
+  )"),
             "pid 43");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
@@ -282,6 +295,20 @@ TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
     )" + kEnd),
               "pid 43");
   }
+}
+
+TEST(EnterNamespaces, IsNotDumpableEitherWhereNothingIsShared) {
+  EXPECT_EQ(Enter(WithHelper(), std::string("memory is copied") + kOpenProc + R"(
+    geteuid() = 0
+    prctl(PR_GET_DUMPABLE) = 1
+    prctl(PR_SET_DUMPABLE, 0)
+  )" + kCopyHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(6, "w")
+    read(6, 1) = "d"
+    geteuid() = 65534
+  )" + kEnd),
+            "pid 43");
 }
 
 TEST(EnterNamespaces, OpensNoWindowForRoot) {

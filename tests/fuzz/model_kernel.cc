@@ -596,6 +596,13 @@ bool ModelKernel::MayJoin(int type) const {
   return !state_.dumpable;
 }
 
+void ModelKernel::DemandHidden() const {
+  // In here dumpable is what the program has made of it; it begins as 1.
+  const bool has_helper = (state_.created & CLONE_NEWUSER) != 0 && helper_ != 0;
+  Demand(!has_helper || Is(kUnprivileged) || !state_.dumpable,
+         "nobody can get at root until it is the user that it becomes");
+}
+
 void ModelKernel::CheckDescriptors() {
   for (const auto& [fd, file] : files_) {
     if (file.ours)
@@ -1093,6 +1100,7 @@ gid_t EffectiveGroupId() {
 int SetAllUserIds(uid_t uid) {
   ModelKernel& kernel = EnterToChange("setresuid", uid);
   kernel.Demand(uid == 0, "the only id to become is 0");
+  kernel.DemandHidden();
   const int error = kernel.Choose().error;
   if (error == 0) kernel.state().uid_zero = true;
   return kernel.Return(error);

@@ -109,6 +109,8 @@ class ModelKernel {
   [[noreturn]] void Exit(int status);
   /// Before anything that changes the process: nothing may be done for a request that is refused.
   void DemandAccepted();
+  /// Before root becomes another user in a user namespace of its own.
+  void DemandHidden() const;
   /// Whether the namespaces may be joined now: asked for, not joined yet, and nobody can look.
   [[nodiscard]] bool MayJoin(int type) const;
   void Demand(bool kept, const char* promise) const {

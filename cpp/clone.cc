@@ -19,22 +19,32 @@ alignas(16) constinit char stack[kStackSize] = {};
 
 ThreadState ThreadState::Find() {
   ThreadState state;
-  // Both calls can be missing (CONFIG_CHECKPOINT_RESTORE, or a filter). Then there is nothing to
-  // restore from, and the child goes on as after a plain clone: C code in it works but for what
-  // asks libc for its thread id.
+  // Both calls can be missing (CONFIG_CHECKPOINT_RESTORE, or a filter). Without both there is
+  // nothing to restore from, and the child goes on as after a plain clone: C code in it works but
+  // for what asks libc for its thread id.
   if (sys::ThreadIdAddress(&state.kernel_tid_address_) < 0) state.kernel_tid_address_ = nullptr;
   if (sys::RobustList(&state.robust_list_, &state.robust_list_size_) < 0) {
     state.robust_list_ = nullptr;
   }
 #ifdef __GLIBC__
-  // glibc has the kernel clear its cached thread id when the thread ends.
-  int* const candidate = state.kernel_tid_address_;
+  // glibc has the kernel clear its cached thread id when the thread ends. Where the kernel does not
+  // tell that address, the list does, which lies behind it: an unused int and, on 64-bit systems, a
+  // pointer are in between (struct pthread in nptl/descr.h, since 2.4).
+  constexpr std::ptrdiff_t kIntsBetween = sizeof(void*) == 8 ? 4 : 2;
+  int* candidate = state.kernel_tid_address_;
+  if (candidate == nullptr && state.robust_list_ != nullptr) {
+    candidate = static_cast<int*>(state.robust_list_) - kIntsBetween;
+  }
 #else
   // musl has the kernel clear a lock instead. Its thread id lies before errno (struct pthread).
   int* const candidate = &errno - 1;
 #endif
   // Only what holds our thread id is taken for the place where it is cached.
-  if (candidate != nullptr && *candidate == sys::ThreadId()) state.cached_tid_ = candidate;
+  if (candidate == nullptr || *candidate != sys::ThreadId()) return state;
+  state.cached_tid_ = candidate;
+#ifdef __GLIBC__
+  state.kernel_tid_address_ = candidate;
+#endif
   return state;
 }
 

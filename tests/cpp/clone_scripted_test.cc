@@ -50,6 +50,30 @@ TEST(CloneSibling, WritesNothingToAnAddressThatDoesNotHoldTheThreadId) {
   EXPECT_EQ(CloneSibling("x").value(), 0);
 }
 
+TEST(CloneSibling, FindsTheThreadIdBeforeTheRobustListIfTheKernelDoesNotTell) {
+  ScriptedKernel kernel(R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list()
+    gettid() = 42
+    clone(CLONE_PARENT|CLONE_CHILD_SETTID|CLONE_CHILD_CLEARTID, tid) = 0
+    set_robust_list(robust_list, 4)
+  )");
+  kernel.memory().tid = 42;
+  EXPECT_EQ(CloneSibling("x").value(), 0);
+}
+
+TEST(CloneSibling, WritesNothingBeforeARobustListThatLiesElsewhere) {
+  ScriptedKernel kernel(R"(
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list()
+    gettid() = 42
+    clone(CLONE_PARENT, NULL) = 0
+    set_robust_list(robust_list, 4)
+  )");
+  kernel.memory().tid = 7;
+  EXPECT_EQ(CloneSibling("x").value(), 0);
+}
+
 TEST(CloneSibling, DoesWithoutWhatTheKernelDoesNotTell) {
   ScriptedKernel kernel(R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL

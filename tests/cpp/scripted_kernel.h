@@ -49,10 +49,12 @@ class ScriptedKernel {
   Answer Take(const std::string& call);
   void ExpectNothingLeft();
 
-  /// What the pointers refer to that the kernel hands out or is given; the first two are named so
-  /// in calls.
+  /// What the pointers refer to that the kernel hands out or is given; tid and robust_list are
+  /// named so in calls.
   struct Memory {
+    // As they lie in glibc's thread structure.
     int tid = 0;
+    int between[sizeof(void*) == 8 ? 3 : 1] = {};
     int robust_list = 0;
     bool copies = false;
     struct sigaction old_action = {};

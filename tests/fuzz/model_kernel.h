@@ -135,7 +135,9 @@ class ModelKernel {
     std::map<std::string, bool> tools;  // mapping tools that ran, and whether they succeeded
     std::string last_tool;
     std::map<int, sighandler_t> dispositions;
+    // As they lie in glibc's thread structure.
     int tid = 0;
+    int between[sizeof(void*) == 8 ? 3 : 1] = {};
     int robust_list = 0;
     int* end_word = nullptr;  // what is cleared when the launched process ends
     bool sequences_restored = false;

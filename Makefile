@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check sweep bench lint format clean
+.PHONY: help demo test check sweep soak bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
 	@echo 'make check   let a fixed part of all faults happen, in a few minutes'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
+	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make bench   measure launches and whole commands next to runc, and write docs/bench'
 	@echo 'make lint    formatting and static analysis only'
 	@echo 'make format  format C++ and Go sources in place'
@@ -27,6 +28,10 @@ check:
 sweep:
 	@scripts/setup
 	@scripts/sweep full
+
+soak:
+	@scripts/setup
+	@REQUIRE_ALL=1 go test -count=1 -v -timeout 2h ./tests/soak -args -rounds 200 -in-a-row 100000
 
 bench:
 	@scripts/setup

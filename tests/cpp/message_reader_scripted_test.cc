@@ -14,18 +14,18 @@ using test::ScriptedKernel;
 
 TEST(MessageReader, ReadsAMessageAndNothingBehindIt) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:20>\<2:62000>\<2:0>\<8:0>"
     read(3, 4) = "rest"
   )");
   MessageReader reader;
   ASSERT_EQ(test::Describe(reader.ReadFrom(3)), "success");
-  EXPECT_EQ(reader.view().substr(4), std::string("\x30\xf2\0\0\0\0\0\0\0\0\0\0rest", 16));
+  EXPECT_EQ(reader.view().substr(6), std::string("\0\0\0\0\0\0\0\0\0\0rest", 14));
 }
 
 TEST(MessageReader, PutsPiecesTogether) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x14"
-    read(3, 15) = "\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:20>"
+    read(3, 12) = "\<2:62000>\<2:0>\<7:0>"
     read(3, 1) = "\x00"
     read(3, 4) = "re"
     read(3, 2) = "st"
@@ -46,14 +46,14 @@ TEST(MessageReader, ReadsNoMessageWithoutHeader) {
 
 TEST(MessageReader, ReadsNothingBehindABrokenHeader) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x14\x00\x00\x00\x31\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:20>\<2:62001>\<2:0>\<8:0>"
   )");
   EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message has type 62001, not 62000");
 }
 
 TEST(MessageReader, SaysWhereAMessageEnded) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x14\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:20>\<2:62000>\<2:0>\<8:0>"
     read(3, 4) = "res"
     read(3, 1) = ""
     read(3, 16) = EIO
@@ -65,12 +65,12 @@ TEST(MessageReader, SaysWhereAMessageEnded) {
 
 TEST(MessageReader, MapsMemoryForALongMessage) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x01\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
     mmap(16385)
     read(3, 16369) = "abc"
     read(3, 16366) = EIO
     munmap(16385)
-    read(3, 16) = "\x01\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
     mmap(16385) = ENOMEM
   )");
   {
@@ -83,7 +83,7 @@ TEST(MessageReader, MapsMemoryForALongMessage) {
 
 TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\x00\x40\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:16384>\<2:62000>\<2:0>\<8:0>"
     read(3, 16368) = ""
   )");
   EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 16384 bytes");

@@ -21,7 +21,7 @@ std::string Serve(const std::string& script, Log log = Log("FATAL: ")) {
 }
 
 constexpr const char* kServed = R"(
-    read(3, 16) = "\x10\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
     setresuid(0)
     setresgid(0)
     getppid() = 41
@@ -76,8 +76,8 @@ TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
 // A process that shares memory would stay in the old time namespace, or be refused.
 TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
   EXPECT_EQ(Serve(R"(
-    read(3, 16) = "\x18\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-    read(3, 8) = "\x08\x00\x91\x6a\x80\x00\x00\x00"
+    read(3, 16) = "\<4:24>\<2:62000>\<2:0>\<8:0>"
+    read(3, 8) = "\<2:8>\<2:27281>\<4:0x80>"
     unshare(CLONE_NEWTIME)
     setresuid(0)
     setresgid(0)
@@ -89,7 +89,7 @@ TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
 
 TEST(ServeNetlink, DoesNothingOfAMessageThatIsBroken) {
   EXPECT_EQ(Serve(R"(
-    read(3, 16) = "\x12\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    read(3, 16) = "\<4:18>\<2:62000>\<2:0>\<8:0>"
     read(3, 2) = "ab"
   )"),
             "the bootstrap message ends with 2 bytes that are no attribute");
@@ -102,7 +102,7 @@ TEST(ServeNetlink, LogsStartAndAffinityBeforeItReads) {
     getpid() = 42
     poll(4, POLLOUT, 0) = POLLOUT
     write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: => nsexec container setup\"}\n")
-    sched_getaffinity() = "\x03\x00\x00\x00\x00\x00\x00\x00"
+    sched_getaffinity() = "\<8:3>"
     getpid() = 42
     poll(4, POLLOUT, 0) = POLLOUT
     write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: affinity: 0x3\"}\n")
@@ -130,8 +130,8 @@ TEST(ServeNetlink, LogsTheFirst64CpusAndDoesWithoutAnAnswer) {
            mask + "\\\"}\\n\")";
   };
   affinity("EINVAL", "");
-  affinity(R"("\x00\x00\x00\x00\x00\x00\x00\x00\x01")", line("0"));
-  affinity(R"("\x10\x00\x00\x00\x0f\x00\x00\x70\x01")", line("7000000f00000010"));
+  affinity(R"("\<8:0>\<8:1>")", line("0"));
+  affinity(R"("\<8:0x7000000f00000010>\<8:1>")", line("7000000f00000010"));
 }
 
 TEST(ServeNetlink, FindsOutNoAffinityThatTheLevelWouldDrop) {

@@ -172,8 +172,8 @@ TEST(Nsexec, KeepsItsErrorOnOneLine) {
 }
 
 constexpr const char* kServed = R"(
-    recv(3, 6, MSG_PEEK) = "\x10\x00\x00\x00\x30\xf2"
-    read(3, 16) = "\x10\x00\x00\x00\x30\xf2\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+    recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
+    read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
     setresuid(0)
     setresgid(0)
     getppid() = 41

@@ -39,8 +39,8 @@ TEST(ChooseProtocol, IsClassicWithAnInitPidAndLooksAtNothing) {
 
 // The type 62000 is 0xf230.
 TEST(ChooseProtocol, IsNetlinkWithTheTypeOfItsMessage) {
-  EXPECT_EQ(Choose(R"(recv(3, 6, MSG_PEEK) = "\x10\x00\x00\x00\x30\xf2")"), "netlink");
-  EXPECT_EQ(Choose(R"(recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\x30\xf2")"), "netlink")
+  EXPECT_EQ(Choose(R"(recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>")"), "netlink");
+  EXPECT_EQ(Choose(R"(recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\<2:62000>")"), "netlink")
       << "a message of 123 bytes begins with a brace";
 }
 
@@ -62,7 +62,7 @@ TEST(ChooseProtocol, LooksAgainUntilThereIsEnough) {
     poll(3, POLLRDHUP, 1) = 0
     recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\x30"
     poll(3, POLLRDHUP, 1) = 0
-    recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\x30\xf2"
+    recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\<2:62000>"
   )"),
             "netlink");
 }
@@ -77,7 +77,7 @@ TEST(ChooseProtocol, LooksOnceMoreAfterTheParentHasStopped) {
   EXPECT_EQ(Choose(R"(
     recv(3, 6, MSG_PEEK) = "{\x00"
     poll(3, POLLRDHUP, 1) = POLLRDHUP
-    recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\x30\xf2"
+    recv(3, 6, MSG_PEEK) = "{\x00\x00\x00\<2:62000>"
   )"),
             "netlink");
 }

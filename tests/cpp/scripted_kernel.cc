@@ -6,6 +6,7 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <iomanip>
 #include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
@@ -127,6 +129,21 @@ std::string Quote(std::string_view bytes) {
   return quoted + "\"";
 }
 
+/// Takes "<SIZE:NUMBER>" from the start of a text, and returns the bytes that it stands for.
+std::string TakeHostNumber(std::string_view& text) {
+  std::istringstream words{std::string(text.substr(0, text.find('>')))};
+  char bracket = 0;
+  char colon = 0;
+  std::size_t size = 0;
+  std::uint64_t number = 0;
+  words >> bracket >> size >> colon >> std::setbase(0) >> number;
+  text.remove_prefix(std::min(text.size(), text.find('>') + 1));
+  if (!words || size > sizeof(number)) ADD_FAILURE() << "no <SIZE:NUMBER> in a script";
+  const std::string bytes(reinterpret_cast<const char*>(&number), sizeof(number));
+  if (std::endian::native == std::endian::big) return bytes.substr(sizeof(number) - size);
+  return bytes.substr(0, size);
+}
+
 /// The reverse.
 std::string Unquote(std::string_view quoted) {
   std::string bytes;
@@ -138,6 +155,10 @@ std::string Unquote(std::string_view quoted) {
     } else if (quoted[1] == 'x') {
       bytes += static_cast<char>(std::stoi(std::string(quoted.substr(2, 2)), nullptr, 16));
       taken = 4;
+    } else if (quoted[1] == '<') {
+      quoted.remove_prefix(1);
+      bytes += TakeHostNumber(quoted);
+      taken = 0;
     } else {
       bytes += quoted[1] == 'n' ? '\n' : quoted[1];
       taken = 2;

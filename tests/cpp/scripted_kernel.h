@@ -27,8 +27,8 @@ namespace nsenter::test {
 /// The line "memory is copied" says that no process can share another's.
 ///
 /// What stands behind the "=" is the answer: a number, the name of an error or of another constant,
-/// two numbers in brackets, or, in quotes, bytes. A line without one succeeds (a write takes
-/// everything).
+/// two numbers in brackets, or, in quotes, bytes, among them "\<SIZE:NUMBER>" for a number in this
+/// machine's byte order. A line without one succeeds (a write takes everything).
 ///
 /// A call that is not the next in the script fails the test, and so does a line that is left over
 /// at the end or when the process exits. Exiting really ends the process: that is for RunInChild.

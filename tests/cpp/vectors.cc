@@ -3,8 +3,10 @@
 #include "vectors.h"
 
 #include <algorithm>
-#include <cctype>
+#include <bit>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -36,6 +38,18 @@ bool SplitBytes(std::string_view value, std::vector<std::string>& ret_words) {
   std::istringstream words{std::string(value.substr(0, comment))};
   for (std::string word; words >> word;) ret_words.push_back(word);
   return !Trim(value.substr(comment + 1)).empty();
+}
+
+/// Turns the number of `size` bytes at `at` around, if it is there, and returns what it was.
+std::uint32_t SwapNumber(std::string& message, std::size_t at, std::size_t size) {
+  if (at + size > message.size()) return 0;
+  std::uint32_t number = 0;
+  for (std::size_t i = size; i-- > 0;) {
+    number = number << 8U | static_cast<unsigned char>(message[at + i]);
+  }
+  const auto first = message.begin() + static_cast<std::ptrdiff_t>(at);
+  std::reverse(first, first + static_cast<std::ptrdiff_t>(size));
+  return number;
 }
 
 bool AppendHex(std::string_view value, std::string& message) {
@@ -91,6 +105,26 @@ bool ParseLine(std::string_view line, std::vector<Vector>& vectors) {
 
 }  // namespace
 
+void SwapByteOrder(std::string& message) {
+  constexpr std::uint32_t kCloneFlags = 27281;
+  constexpr std::uint32_t kSetgroup = 27285;
+  constexpr std::uint32_t kRootlessEuid = 27287;
+  constexpr std::size_t kHeader[][2] = {{0, 4}, {4, 2}, {6, 2}, {8, 4}, {12, 4}};
+  for (const auto& [at, size] : kHeader) SwapNumber(message, at, size);
+  for (std::size_t at = 16; at + 4 <= message.size();) {
+    const std::size_t length = SwapNumber(message, at, 2);
+    const std::uint32_t type = SwapNumber(message, at + 2, 2);
+    if (length < 4 || length > message.size() - at) return;
+    // All other values are texts, and a boolean of one byte has no order.
+    const std::size_t size = length - 4;
+    const bool is_boolean = type == kSetgroup || type == kRootlessEuid;
+    if ((size == 4 && (is_boolean || type == kCloneFlags)) || (size == 2 && is_boolean)) {
+      SwapNumber(message, at + 4, size);
+    }
+    at += (length + 3) / 4 * 4;
+  }
+}
+
 std::vector<std::string> Vector::All(std::string_view key) const {
   std::vector<std::string> values;
   for (const auto& [line_key, value] : lines) {
@@ -126,6 +160,7 @@ std::vector<Vector> ReadVectors(const std::string& folder) {
     text << std::ifstream(entry.path()).rdbuf();
     for (Vector& vector : ParseVectors(entry.path().filename().string(), text.str())) {
       EXPECT_TRUE(names.insert(vector.name).second) << "two vectors are named " << vector.name;
+      if (std::endian::native == std::endian::big) SwapByteOrder(vector.message);
       all.push_back(std::move(vector));
     }
   }

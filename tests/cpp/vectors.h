@@ -27,7 +27,12 @@ struct Vector {
 /// there.
 std::vector<Vector> ParseVectors(std::string_view file, std::string_view text);
 
-/// The vectors of all files in `folder`. That there are none fails the test.
+/// Turns a message into what a parent on a machine of the other byte order sends, as far as the
+/// lengths in it make sense: no parser gets further.
+void SwapByteOrder(std::string& message);
+
+/// The vectors of all files in `folder`, with messages in the byte order of this machine. That
+/// there are none fails the test.
 std::vector<Vector> ReadVectors(const std::string& folder);
 
 }  // namespace nsenter::test

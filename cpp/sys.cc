@@ -34,10 +34,13 @@
 
 #if defined(__GLIBC__) && __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
+// Where glibc does not know the signature (riscv64 in 2.36) a newer one may still use it.
+#ifdef RSEQ_SIG
 #define NSENTER_RSEQ
 // Libraries older than the headers do not have them.
 #pragma weak __rseq_offset
 #pragma weak __rseq_size
+#endif
 #endif
 
 // Nearly all calls are made through syscall(2), and not through libc's function of that name. In a

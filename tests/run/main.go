@@ -5,6 +5,7 @@
 //
 //	go run ./tests/run             everything
 //	go run ./tests/run lint cpp    suites whose names begin so
+//	go run ./tests/run check       what `make check` runs, which everything does not include
 //
 // A test that is skipped is reported with its reason. With REQUIRE_ALL=1 it is a failure, and so is a
 // suite that ran fewer tests than tests/counts says. A complete run leaves the counts of this time in
@@ -73,7 +74,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	suites = selectSuites(suites, prefixes)
+	suites = selectSuites(suites, checkSuites(), prefixes)
 	if len(suites) == 0 {
 		return false, fmt.Errorf("no suite's name begins with %s", strings.Join(prefixes, " or "))
 	}
@@ -109,12 +110,13 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 	return summarize(rows, requireAll), nil
 }
 
-func selectSuites(suites []suite, prefixes []string) []suite {
+// SelectSuites takes further suites only if they are asked for.
+func selectSuites(suites, further []suite, prefixes []string) []suite {
 	if len(prefixes) == 0 {
 		return suites
 	}
 	var selected []suite
-	for _, s := range suites {
+	for _, s := range append(suites, further...) {
 		for _, prefix := range prefixes {
 			if strings.HasPrefix(s.name, prefix) {
 				selected = append(selected, s)

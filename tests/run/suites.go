@@ -45,6 +45,15 @@ func allSuites() ([]suite, error) {
 	return suites, nil
 }
 
+// CheckSuites is what `make check` runs: what takes its time, or needs what few have installed.
+func checkSuites() []suite {
+	suites := []suite{{"check sweep", printingCommand("scripts/sweep", "check")}}
+	for _, machine := range []string{"clang", "s390x", "i386", "arm64", "riscv64"} {
+		suites = append(suites, suite{"check foreign " + machine, printingCommand("tests/foreign/run", machine)})
+	}
+	return suites
+}
+
 // GoModules lists the folders with a go.mod, the root first.
 func goModules() ([]string, error) {
 	output, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
@@ -107,12 +116,26 @@ func failureWithLog(name string, err error) []row {
 
 // Command is a check that is one test: it passes with exit status 0.
 func command(argv ...string) func(string) []row {
+	return runCommand(argv, false)
+}
+
+// PrintingCommand is a command whose standard output is for whoever runs it.
+func printingCommand(argv ...string) func(string) []row {
+	return runCommand(argv, true)
+}
+
+func runCommand(argv []string, printed bool) func(string) []row {
 	return func(name string) []row {
 		return withLog(name, func(log *os.File) []row {
-			if _, err := execute(log, ".", argv...); err != nil {
+			output, err := execute(log, ".", argv...)
+			if err != nil {
 				return failureWithLog(name, err)
 			}
-			return []row{{name: name, result: result{passed: 1}}}
+			passed := result{passed: 1}
+			if printed {
+				passed.remarks = []string{string(output)}
+			}
+			return []row{{name: name, result: passed}}
 		})
 	}
 }

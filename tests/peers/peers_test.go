@@ -10,8 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -48,25 +46,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build builds a peer. Plain `go test ./...` does without network: then it works only if the module
-// cache holds what the peer needs.
-func build(t *testing.T, peer string) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), peer)
-	command := exec.Command("go", "build", "-o", program, ".")
-	command.Dir = peer
-	command.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
-	if os.Getenv("REQUIRE_ALL") != "1" {
-		command.Env = append(command.Env, "GOPROXY=off")
-	}
-	out, err := command.CombinedOutput()
-	if err != nil {
-		t.Logf("go build in %s: %v\n%s", peer, err, out)
-	}
-	launch.Require(t, err == nil, "the module of tests/peers/"+peer+" in the module cache (`go mod download` there), and a C compiler")
-	return program
-}
-
 // observed collects the differences of all peers.
 type observed struct {
 	sync.Mutex
@@ -88,7 +67,7 @@ func TestPeers(t *testing.T) {
 	seen := &observed{byKey: make(map[key][]vectors.Difference)}
 	complete := t.Run("vectors", func(t *testing.T) {
 		for _, peer := range peerNames {
-			program := build(t, peer)
+			program := launch.BuildPeer(t, peer)
 			left, beyond := 0, 0
 			for i := range list {
 				v := &list[i]

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package launch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// BuildProbe builds tests/probe.
+func BuildProbe(program string) error {
+	build := exec.Command("go", "build", "-o", program, "nsenter-cpp.example/tests/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("failed to build tests/probe: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// BuildPeer builds the probe that is linked with runc's nsenter, a module in a folder of tests/peers.
+// Plain `go test ./...` does without network: then it works only if the module cache holds what the
+// peer needs.
+func BuildPeer(t *testing.T, folder string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), filepath.Base(folder))
+	command := exec.Command("go", "build", "-o", program, ".")
+	command.Dir = folder
+	command.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
+	if os.Getenv("REQUIRE_ALL") != "1" {
+		command.Env = append(command.Env, "GOPROXY=off")
+	}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Logf("go build in %s: %v\n%s", folder, err, out)
+	}
+	Require(t, err == nil, "the module of tests/peers/"+filepath.Base(folder)+
+		" in the module cache (`go mod download` there), and a C compiler")
+	return program
+}

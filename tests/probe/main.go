@@ -6,19 +6,26 @@
 //
 // It does nothing of its own: when nsexec has returned it says so on standard output, copies what
 // its INITPIPE holds to standard output until EOF, and exits 0. Whatever a test wants to know about
-// the process it reads from /proc while the probe waits for that EOF.
+// the process it reads from /proc while the probe waits for that EOF; only whether it is dumpable it
+// says itself, if PROBE_DUMPABLE is set.
 package main
 
 import (
 	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	_ "nsenter-cpp.example/nsenter"
 )
 
 func main() {
 	os.Stdout.WriteString("nsexec returned\n")
+	if os.Getenv("PROBE_DUMPABLE") != "" {
+		// Of a process that is root /proc does not tell.
+		dumpable, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
+		os.Stdout.WriteString("dumpable " + strconv.Itoa(int(dumpable)) + "\n")
+	}
 	pipe := os.Getenv("_LIBCONTAINER_INITPIPE")
 	if pipe == "" {
 		return

@@ -89,7 +89,7 @@ type Outcome struct {
 type State struct {
 	PPid      int
 	Session   bool              // leader of its session
-	NS        map[string]string // own, new, joined
+	NS        map[string]string // own, new, joined; also of pid_for_children and time_for_children
 	UID, GID  string
 	Groups    string
 	Comm      string
@@ -101,7 +101,8 @@ type State struct {
 	Time      string
 	Cwd       string
 	FDs       string
-	Terminal  bool // its controlling terminal is the console
+	Terminal  bool   // its controlling terminal is the console
+	Caps      string // inheritable, permitted, effective, bounding, ambient
 }
 
 const (

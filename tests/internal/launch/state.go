@@ -196,7 +196,10 @@ func stateOf(pid int, fdNames map[string]string, console uint64) *State {
 	if s.Groups == "" {
 		s.Groups = "none"
 	}
-	for _, name := range NamespaceTypes {
+	for _, key := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+		s.Caps = strings.TrimPrefix(s.Caps+" "+statusLine(pid, key), " ")
+	}
+	for _, name := range append([]string{"pid_for_children", "time_for_children"}, NamespaceTypes...) {
 		s.NS[name] = whereIs(pid, name)
 	}
 	var err error

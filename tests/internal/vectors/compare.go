@@ -266,7 +266,7 @@ func (v *Vector) Got(o *launch.Outcome) Fields {
 	if s.Terminal {
 		g["terminal"] = "yes"
 	}
-	g["time"], g["cwd"], g["fds"] = s.Time, s.Cwd, s.FDs
+	g["time"], g["cwd"], g["fds"], g["caps"] = s.Time, s.Cwd, s.FDs, s.Caps
 	return g
 }
 

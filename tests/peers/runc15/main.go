@@ -15,12 +15,18 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 )
 
 func main() {
 	os.Stdout.WriteString("nsexec returned\n")
+	if os.Getenv("PROBE_DUMPABLE") != "" {
+		// Of a process that is root /proc does not tell.
+		dumpable, _, _ := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
+		os.Stdout.WriteString("dumpable " + strconv.Itoa(int(dumpable)) + "\n")
+	}
 	pipe := os.Getenv("_LIBCONTAINER_INITPIPE")
 	if pipe == "" {
 		return

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package matrix
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
+)
+
+var update = flag.Bool("update", false, "write differences.txt anew; reasons are kept, new ones are for you to write")
+
+func TestMain(m *testing.M) {
+	launch.Main()
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// TestMatrix compares all combinations, and prints the matrix.
+func TestMatrix(t *testing.T) {
+	launch.RequireRoot(t)
+	_, err := os.Stat("/usr/bin/newuidmap")
+	launch.Require(t, err == nil, "newuidmap and newgidmap in /usr/bin")
+	entries, err := readDifferences(*update)
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := filepath.Join(t.TempDir(), "probe")
+	if err := launch.BuildProbe(probe); err != nil {
+		t.Fatal(err)
+	}
+	runc := launch.BuildPeer(t, "../peers/runc15")
+
+	list := allCombinations()
+	var lock sync.Mutex
+	seen := make(map[string]string) // differences
+	cells := make(map[string]string)
+	t.Run("launches", func(t *testing.T) {
+		for i := range list {
+			c := &list[i]
+			t.Run(c.name(), func(t *testing.T) {
+				t.Parallel()
+				ours, theirs := launchBoth(t, c, probe, runc)
+				differences := compare(ours, theirs)
+				lock.Lock()
+				defer lock.Unlock()
+				switch {
+				case len(differences) > 0:
+					seen[c.name()] = show(differences)
+				case ours.ok:
+					cells[c.name()] = equal
+				case c.possible():
+					t.Errorf("both fail, and should not: %s", ours.kind())
+				default:
+					cells[c.name()] = bothFail
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	if *update {
+		var order []string
+		for i := range list {
+			order = append(order, list[i].name())
+		}
+		if err := writeDifferences(seen, order, entries); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, wrong := range check(seen, entries) {
+		t.Error(wrong)
+	}
+	summarize(t, list, cells, seen, entries)
+}
+
+func launchBoth(t *testing.T, c *combination, ours, theirs string) (outcome, outcome) {
+	t.Helper()
+	var both [2]outcome
+	for i, program := range []string{ours, theirs} {
+		o, err := launch.Run(c.launchCase(program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = newOutcome(&o)
+	}
+	return both[0], both[1]
+}
+
+// summarize prints the matrix, and what its cells are.
+func summarize(t *testing.T, list []combination, cells, seen map[string]string, entries []entry) {
+	t.Helper()
+	for name, difference := range seen {
+		cells[name] = unlisted
+		for i := range entries {
+			if entries[i].cases[name] && entries[i].difference == difference {
+				cells[name] = letter(i)
+			}
+		}
+	}
+	counts := make(map[string]int)
+	for i := range list {
+		counts[cells[list[i].name()]]++
+	}
+	t.Log("\n" + render(cells))
+	for i, e := range entries {
+		t.Logf("%s: %d times %s: %s", letter(i), counts[letter(i)], e.name, e.reason)
+	}
+	t.Logf("%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others",
+		len(list), counts[equal], counts[bothFail], len(seen)-counts[unlisted], counts[unlisted])
+}

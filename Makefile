@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check sweep soak bench lint format clean
+.PHONY: help demo test check sweep soak fuzz bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
-	@echo 'make check   what goes beyond: a fixed part of all faults, other machines'
+	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, fuzzers'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
+	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'
 	@echo 'make bench   measure launches and whole commands next to runc, and write docs/bench'
 	@echo 'make lint    formatting and static analysis only'
 	@echo 'make format  format C++ and Go sources in place'
@@ -32,6 +33,11 @@ sweep:
 soak:
 	@scripts/setup
 	@REQUIRE_ALL=1 go test -count=1 -v -timeout 2h ./tests/soak -args -rounds 200 -in-a-row 100000
+
+fuzz:
+	@scripts/setup
+	@tests/fuzz/run
+	@tests/fuzz/run planted
 
 bench:
 	@scripts/setup

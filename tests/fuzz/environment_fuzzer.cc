@@ -156,8 +156,7 @@ Decision Decide(const Script& script) {
 /// True if `said` is `text`, or what the limits of an error and of a line leave of it.
 bool IsCutOf(const std::string& said, const std::string& text) {
   if (said == text) return true;
-  // The last ones: the value may have some of its own.
-  const std::size_t dots = said.rfind("...");
+  const std::size_t dots = said.rfind("...");  // the text may have its own
   const std::size_t kept = dots == std::string::npos ? said.size() : dots;
   return text.size() > 600 && kept >= 600 && text.compare(0, kept, said, 0, kept) == 0;
 }

@@ -154,6 +154,8 @@ void Parse(std::string_view message) {
     return;
   }
   Demand(Same(first.value(), second.value()), "the same bytes mean the same");
+  Demand(message.substr(0, 4) == Bytes(static_cast<std::uint32_t>(message.size())),
+         "a message is as long as it says");
   CheckBootstrap(first.value(), message);
   const std::string again = Encode(first.value());
   const Result<Bootstrap> third = ParseMessage(again);

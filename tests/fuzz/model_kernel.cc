@@ -43,6 +43,17 @@ constexpr pid_t kTool = 60;
 constexpr sys::FileId kOwnUserNamespace = {4, 4026531837};
 constexpr sys::FileId kOtherUserNamespace = {4, 4026532000};
 
+// What strerror says of no error.
+constexpr std::string_view kSuccess = ": Success";
+
+/// Whether the parent itself uses the word: in a path, for example, which a line quotes.
+bool SaysSuccess(const Script& script) {
+  return script.init_pipe.find(kSuccess) != std::string::npos ||
+         std::any_of(script.environment.begin(), script.environment.end(), [](const auto& entry) {
+           return entry.second.find(kSuccess) != std::string::npos;
+         });
+}
+
 constexpr std::string_view kJsonStart = "{\"level\":\"";
 
 bool StartsWithText(std::string_view text, std::string_view prefix) {
@@ -232,8 +243,9 @@ void ModelKernel::LookForProcess(pid_t pid) {
 // What is said.
 
 int ModelKernel::WriteTo(int fd, std::string_view data) {
-  if (!rest_of_line_.empty() && data == rest_of_line_) return WriteLine(fd, data);
+  // The reply first: nothing is said while it is being written.
   if (!rest_of_reply_.empty() && data == rest_of_reply_) return WriteReply(fd, data);
+  if (!rest_of_line_.empty() && data == rest_of_line_) return WriteLine(fd, data);
   File* const file = Find(fd);
   if (file != nullptr && file->ours && file->kind != Kind::kStdio) {
     if (file->kind == Kind::kFile) {
@@ -286,7 +298,8 @@ void ModelKernel::TakeLine(int fd, std::string_view text) {
   } else {
     TakePlainLine(fd, text);
   }
-  Demand(!lines_.back().text.ends_with(": Success"), "no error is called a success");
+  Demand(!lines_.back().fatal || !lines_.back().text.ends_with(kSuccess) || SaysSuccess(script_),
+         "no error is called a success");
   Demand(!others_spoke_ || !lines_.back().fatal, "of two processes one says what failed");
   if (lines_.back().fatal) ++fatal_lines_;
 }
@@ -323,8 +336,11 @@ int ModelKernel::WriteReply(int fd, std::string_view data) {
   Demand(!reply_complete_, "there is one reply");
   Demand(reply_ + std::string(data) == ExpectedReply(), "the reply is what the protocol says");
   const Choice choice = Choose();
-  if (choice.error != 0) reply_failed_ = true;
-  if (choice.error != 0) return choice.error;
+  if (choice.error != 0) {
+    reply_failed_ = true;
+    rest_of_reply_.clear();
+    return choice.error;
+  }
   const std::size_t size =
       std::min(data.size(), choice.variation == 0 ? data.size() : 1 + choice.variation % 8);
   reply_ += data.substr(0, size);
@@ -377,10 +393,10 @@ char ModelKernel::Word(Kind kind) {
     return role_ == Role::kHelper ? 'w' : 'r';
   }
   if (helper_is_done_) return '\0';
+  helper_is_done_ = kind == Kind::kHelper;  // it says one word, or ends without
   if (answer % 3 == 1) return '\0';
   if (answer % 3 == 2) others_spoke_ = true;
   if (answer % 3 == 2) return 'f';
-  helper_is_done_ = kind == Kind::kHelper;
   return kind == Kind::kGate ? 'c' : 'd';
 }
 
@@ -514,6 +530,22 @@ int ModelKernel::RunChild(int (*function)(void*), void* argument) {
   return kTool;
 }
 
+bool ModelKernel::IsToldMap(std::string_view path, char* const words[], bool is_uid) const {
+  const Bootstrap& bootstrap = bootstrap_->value();
+  if (path != (is_uid ? bootstrap.uid_map_tool : bootstrap.gid_map_tool)) return false;
+  std::string told;
+  for (char* const* word = words; *word != nullptr; ++word) told += std::string(*word) + " ";
+  // The words of the map, one after the other.
+  std::string all;
+  for (const char c : is_uid ? bootstrap.uid_map.text : bootstrap.gid_map.text) {
+    const bool blank = c == ' ' || c == '\t' || c == '\n';
+    if (!blank || (!all.empty() && all.back() != ' ')) all += blank ? ' ' : c;
+  }
+  if (!all.empty() && all.back() != ' ') all += ' ';
+  return told == all;
+}
+
+// Nothing here may own memory when it jumps: it would be lost.
 int ModelKernel::Execute(const char* path, char* const argv[], char* const environment[]) {
   Demand(in_tool_child_, "only the mapping tool is executed");
   Demand(*path == '/' && argv[0] == std::string_view(path),
@@ -524,23 +556,8 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
     Demand(fd <= STDERR_FILENO, "the mapping tool has no descriptor above 2");
   }
   Demand(argv[1] == std::to_string(kLaunched), "the mapping tool is told the launched process");
-  // The words of the map, one after the other.
-  std::string words;
-  for (char* const* word = argv + 2; *word != nullptr; ++word) words += std::string(*word) + " ";
-  const Bootstrap& bootstrap = bootstrap_->value();
-  const auto words_of = [](std::string_view map) {
-    std::string all;
-    for (const char c : map) {
-      const bool blank = c == ' ' || c == '\t' || c == '\n';
-      if (!blank || (!all.empty() && all.back() != ' ')) all += blank ? ' ' : c;
-    }
-    if (!all.empty() && all.back() != ' ') all += ' ';
-    return all;
-  };
-  const bool is_uid_tool =
-      path == bootstrap.uid_map_tool && words == words_of(bootstrap.uid_map.text);
-  const bool is_gid_tool =
-      path == bootstrap.gid_map_tool && words == words_of(bootstrap.gid_map.text);
+  const bool is_uid_tool = IsToldMap(path, argv + 2, true);
+  const bool is_gid_tool = IsToldMap(path, argv + 2, false);
   Demand(is_uid_tool || is_gid_tool, "a mapping tool is told its own map");
   const Choice choice = Choose();
   if (choice.error != 0) return choice.error;
@@ -906,8 +923,12 @@ int Setns(int fd, int type) {
   kernel.Demand(type != 0 && (one || file.kind == Kind::kPidfd),
                 "one namespace is joined at a time");
   kernel.Demand(kernel.MayJoin(type), "only namespaces that were asked for are joined, each once");
+  kernel.Demand(!kernel.state().join_failed, "a join that failed for good is the last");
   const int error = kernel.Choose().error;
   if (error == 0) kernel.state().joined |= type;
+  // What is not allowed now can be allowed in the user namespace, and what one call for all cannot
+  // do many can.
+  kernel.state().join_failed = error != 0 && error != -EPERM && file.kind != Kind::kPidfd;
   return kernel.Return(error);
 }
 

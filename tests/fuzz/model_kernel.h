@@ -124,6 +124,7 @@ class ModelKernel {
   struct State {
     int joined = 0;
     int created = 0;
+    bool join_failed = false;
     bool own_user_namespace = false;  // the one to join was said to be ours already
     bool dumpable = true;
     bool uid_zero = false;
@@ -167,6 +168,8 @@ class ModelKernel {
   [[nodiscard]] bool IsClassic() const { return script_.Get("_LIBCONTAINER_INITPID") != nullptr; }
   [[nodiscard]] int Number(const char* name) const;
   [[nodiscard]] std::string ExpectedReply() const;
+  /// Whether a mapping tool's arguments are its own map.
+  [[nodiscard]] bool IsToldMap(std::string_view path, char* const words[], bool is_uid) const;
 
   const Script script_;
   std::vector<std::string> variables_;
@@ -209,7 +212,7 @@ class ModelKernel {
   SharingInit sharing_init_;
   bool shares_memory_ = false;       // the init process does
   HelperEnd* helper_end_ = nullptr;  // of one that shares memory
-  bool helper_is_done_ = false;      // it has said so, and ends
+  bool helper_is_done_ = false;      // it has answered, and ends, or has ended
   int launched_status_ = 0;
   bool exited_ = false;
   int status_ = 0;

@@ -78,6 +78,9 @@ func write(from, found, to string) error {
 				}
 			}
 		}
+		if !v.Broken() {
+			addFaults(inputs, "launch/"+v.Name, script)
+		}
 		for name, input := range inputs {
 			if err := writeFile(filepath.Join(to, name), input); err != nil {
 				return err
@@ -85,6 +88,24 @@ func write(from, found, to string) error {
 		}
 	}
 	return writeFound(found, to)
+}
+
+// addFaults lets each of the first calls fail, once for each errno that the core treats on its own.
+func addFaults(inputs map[string][]byte, name string, script []byte) {
+	const (
+		calls  = 40
+		eperm  = 1 // as in kErrors of tests/fuzz/model_kernel.cc
+		einval = 2
+	)
+	for _, follow := range []byte{followLaunched, followHelper, followInit} {
+		for call := 0; call < calls; call++ {
+			for _, fault := range []byte{eperm, einval} {
+				input := append(script, worldPlain, follow)
+				input = append(input, make([]byte, call)...)
+				inputs[fmt.Sprintf("%s-%d-fault-%d-%d", name, follow, call, fault)] = append(input, fault)
+			}
+		}
+	}
 }
 
 // environment is what the vector's launched process has, as entries of a script.

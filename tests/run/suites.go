@@ -51,7 +51,9 @@ func checkSuites() []suite {
 	for _, machine := range []string{"clang", "s390x", "i386", "arm64", "riscv64"} {
 		suites = append(suites, suite{"check foreign " + machine, printingCommand("tests/foreign/run", machine)})
 	}
-	return append(suites, suite{"check fuzz", printingCommand("tests/fuzz/run", "check")})
+	return append(suites,
+		suite{"check uml", printingCommand("tests/uml/run")},
+		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")})
 }
 
 // GoModules lists the folders with a go.mod, the root first.

@@ -6,15 +6,20 @@ package matrix
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"nsenter-cpp.example/tests/internal/launch"
 )
 
-var update = flag.Bool("update", false, "write differences.txt anew; reasons are kept, new ones are for you to write")
+var (
+	update  = flag.Bool("update", false, "write differences.txt anew; reasons are kept, new ones are for you to write")
+	printed = flag.Bool("print", false, "print the matrix, and what its letters are")
+)
 
 func TestMain(m *testing.M) {
 	launch.Main()
@@ -22,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestMatrix compares all combinations, and prints the matrix.
+// TestMatrix compares all combinations, and draws the matrix.
 func TestMatrix(t *testing.T) {
 	launch.RequireRoot(t)
 	_, err := os.Stat("/usr/bin/newuidmap")
@@ -79,7 +84,11 @@ func TestMatrix(t *testing.T) {
 	for _, wrong := range check(seen, entries) {
 		t.Error(wrong)
 	}
-	summarize(t, list, cells, seen, entries)
+	summary := summarize(list, cells, seen, entries)
+	t.Log("\n" + summary)
+	if *printed {
+		os.Stdout.WriteString(summary)
+	}
 }
 
 func launchBoth(t *testing.T, c *combination, ours, theirs string) (outcome, outcome) {
@@ -95,9 +104,8 @@ func launchBoth(t *testing.T, c *combination, ours, theirs string) (outcome, out
 	return both[0], both[1]
 }
 
-// summarize prints the matrix, and what its cells are.
-func summarize(t *testing.T, list []combination, cells, seen map[string]string, entries []entry) {
-	t.Helper()
+// summarize draws the matrix, and says what its cells are.
+func summarize(list []combination, cells, seen map[string]string, entries []entry) string {
 	for name, difference := range seen {
 		cells[name] = unlisted
 		for i := range entries {
@@ -110,10 +118,12 @@ func summarize(t *testing.T, list []combination, cells, seen map[string]string, 
 	for i := range list {
 		counts[cells[list[i].name()]]++
 	}
-	t.Log("\n" + render(cells))
+	var out strings.Builder
+	out.WriteString(render(cells) + "\n")
 	for i, e := range entries {
-		t.Logf("%s: %d times %s: %s", letter(i), counts[letter(i)], e.name, e.reason)
+		fmt.Fprintf(&out, "%s: %d times %s: %s\n", letter(i), counts[letter(i)], e.name, e.reason)
 	}
-	t.Logf("%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others",
+	fmt.Fprintf(&out, "\n%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others\n",
 		len(list), counts[equal], counts[bothFail], len(seen)-counts[unlisted], counts[unlisted])
+	return out.String()
 }

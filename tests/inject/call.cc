@@ -167,12 +167,12 @@ std::string Flags(std::uint64_t flags) {
   return text;
 }
 
-std::string OptionName(std::uint64_t option) {
+std::string OptionName(std::uint64_t option, std::uint64_t value) {
   switch (option) {
     case 3:
       return "PR_GET_DUMPABLE";
     case 4:
-      return "PR_SET_DUMPABLE";
+      return "PR_SET_DUMPABLE " + std::to_string(value);
     case 15:
       return "PR_SET_NAME";
     case 40:
@@ -223,10 +223,20 @@ std::string Describe(pid_t pid, const Call& call, const KnownFiles& known) {
     case SYS_unshare:
       return with(Flags(call.arguments[0]));
     case SYS_prctl:
-      return with(OptionName(call.arguments[0]));
+      return with(OptionName(call.arguments[0], call.arguments[1]));
     default:
       return name;
   }
+}
+
+std::string DescribeFds(pid_t pid, const KnownFiles& known) {
+  std::string text;
+  for (std::uint64_t fd = 0; fd < 256; ++fd) {
+    const std::string file = FileName(pid, fd, known);
+    if (file == "closed") continue;
+    text += (text.empty() ? "" : " ") + std::to_string(fd) + "=" + file;
+  }
+  return text;
 }
 
 std::uint64_t TransferSize(const Call& call) {

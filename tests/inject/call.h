@@ -28,6 +28,9 @@ struct Call {
 /// Such as "openat(/proc/self)" or "write(log)": the same in each run, so without pids.
 std::string Describe(pid_t pid, const Call& call, const KnownFiles& known);
 
+/// What is open in a process, such as "0=/dev/null 3=initpipe".
+std::string DescribeFds(pid_t pid, const KnownFiles& known);
+
 /// How many bytes a transfer asks for; 0 for other calls.
 std::uint64_t TransferSize(const Call& call);
 

@@ -54,6 +54,13 @@ inline std::string ReadAll(const std::string& path) {
   return text.str();
 }
 
+/// As in /proc/PID/stat; empty if there is no such process.
+inline std::string StateLetterOf(pid_t pid) {
+  const std::string stat = ReadAll(ProcOf(pid, "stat"));
+  const std::size_t end = stat.rfind(')');
+  return end == std::string::npos || stat.size() < end + 3 ? "" : stat.substr(end + 2, 1);
+}
+
 inline void WriteTo(const std::string& path, const std::string& text) {
   const int fd = Must(open(path.c_str(), O_WRONLY | O_CLOEXEC), path.c_str());
   if (write(fd, text.data(), text.size()) < 0) Die(path.c_str());

@@ -6,9 +6,12 @@
 //   to see injector sweep --probe=PROGRAM [--every=N] [--jobs=N] [--seed=N]   all of them, and a
 //   table
 //     [--only=GROUP] [--scenario=NAME,...] [--netlink-only] [--strace]
+//   injector attack --probe=PROGRAM [--openings=FILE] [--scenario=NAME] [--plant] [--times=N]   who
+//   could get at the processes of a launch, and when
 //
 // README.md says what the options of a case are.
 
+#include "attack.h"
 #include "judge.h"
 #include "normal.h"
 #include "plan.h"
@@ -78,10 +81,12 @@ int PrintCase(const Plan& plan, const std::string& program, const std::string& l
 int Main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], kFixtureArgument) == 0) RunFixture();
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode != "replay" && mode != "sweep") Usage(mode.empty() ? "nothing" : mode);
+  if (mode != "replay" && mode != "sweep" && mode != "attack")
+    Usage(mode.empty() ? "nothing" : mode);
   signal(SIGPIPE, SIG_IGN);
   Plan plan;
   SweepOptions options;
+  AttackOptions attack;
   for (int i = 2; i < argc; ++i) {
     const std::string option = argv[i];
     const std::string value = option.substr(option.find('=') + 1);
@@ -89,6 +94,14 @@ int Main(int argc, char** argv) {
       options.program = value;
     } else if (option.rfind("--harmless=", 0) == 0) {
       options.harmless = value;
+    } else if (mode == "attack" && option.rfind("--openings=", 0) == 0) {
+      attack.openings = value;
+    } else if (mode == "attack" && option.rfind("--scenario=", 0) == 0) {
+      attack.scenario = value;
+    } else if (mode == "attack" && option == "--plant") {
+      attack.plant = true;
+    } else if (mode == "attack" && option.rfind("--times=", 0) == 0) {
+      attack.times = atoi(value.c_str());
     } else if (mode == "sweep" && option.rfind("--every=", 0) == 0) {
       options.every = atoi(value.c_str());
     } else if (mode == "sweep" && option.rfind("--jobs=", 0) == 0) {
@@ -109,10 +122,12 @@ int Main(int argc, char** argv) {
   }
   if (options.program.empty()) Usage("the program under test (--probe)");
   if (mode == "sweep") return Sweep(options);
-  if (plan.scenario == nullptr) Usage("the scenario");
+  if (mode == "replay" && plan.scenario == nullptr) Usage("the scenario");
+  attack.program = options.program;
 
-  const pid_t worker =
-      StartWorker([&] { return PrintCase(plan, options.program, options.harmless); });
+  const pid_t worker = StartWorker([&] {
+    return mode == "attack" ? Attack(attack) : PrintCase(plan, options.program, options.harmless);
+  });
   int status = 0;
   waitpid(worker, &status, __WALL);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 3;

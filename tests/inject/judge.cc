@@ -259,6 +259,7 @@ Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& n
     return Of(limited ? NeitherSameNorFailed(plan, seen, normal) : NotSame(plan, seen, &normal));
   }
   switch (plan.faults[0].kind) {
+    case Fault::Kind::kSkip:  // nothing is promised, attack.h looks at what comes of it
     case Fault::Kind::kErrno:
     case Fault::Kind::kShort:
       return JudgeErrno(plan, seen, normal, harmless);

@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <linux/capability.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,6 +35,19 @@ void Fill(int fd) {
   while (write(fd, ".", 1) > 0) {
   }
   fcntl(fd, F_SETFL, flags);
+}
+
+/// By what is executed, although its uid is not 0.
+void HaveCapabilitiesInherited() {
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2] = {};
+  Must(static_cast<int>(syscall(SYS_capget, &header, data)), "capget");
+  for (__user_cap_data_struct& half : data) half.inheritable = half.permitted;
+  Must(static_cast<int>(syscall(SYS_capset, &header, data)), "capset");
+  for (unsigned long cap = 0; cap < 64; ++cap) {
+    if ((data[cap / 32].permitted >> (cap % 32) & 1U) == 0) continue;
+    Must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0), "PR_CAP_AMBIENT_RAISE");
+  }
 }
 
 /// Reaps, as a parent does. Who is not traced is heard of in no other way.
@@ -176,8 +191,10 @@ void Launch::BecomeLaunched() {
   const int program = Must(fcntl(program_, F_DUPFD_CLOEXEC, kOutOfTheWay), "dup");
   PutDescriptorsInPlace();
   if (plan_.scenario->uid != 0) {
+    if (plan_.scenario->capable) Must(prctl(PR_SET_KEEPCAPS, 1), "PR_SET_KEEPCAPS");
     Must(setgid(plan_.scenario->uid), "setgid");
     Must(setuid(plan_.scenario->uid), "setuid");
+    if (plan_.scenario->capable) HaveCapabilitiesInherited();
   }
   std::vector<char*> environment;
   for (std::string& variable : environment_) environment.push_back(variable.data());

@@ -38,6 +38,7 @@ struct Observation {
   std::vector<std::string> fatal;    // texts of fatal lines, without prefix
   std::vector<std::string> tools;    // what mapping tools said
   std::vector<std::string> strange;  // what was written that should not have been
+  std::string output;                // standard output of all of them
   std::string reply;
   std::string bad_reply;    // what is wrong with it, empty if it is complete and right
   bool returned = false;    // nsexec did, in the init process

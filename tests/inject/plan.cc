@@ -10,11 +10,9 @@ namespace inject {
 namespace {
 
 constexpr std::pair<Fault::Kind, const char*> kKinds[] = {
-    {Fault::Kind::kShort, "short"},
-    {Fault::Kind::kKill, "kill"},
-    {Fault::Kind::kStop, "stop"},
-    {Fault::Kind::kTerm, "term"},
-    {Fault::Kind::kParentDies, "parent-dies"},
+    {Fault::Kind::kSkip, "skip"}, {Fault::Kind::kShort, "short"},
+    {Fault::Kind::kKill, "kill"}, {Fault::Kind::kStop, "stop"},
+    {Fault::Kind::kTerm, "term"}, {Fault::Kind::kParentDies, "parent-dies"},
 };
 
 constexpr const char* kLogModes[] = {"read", "unread", "full", "closed"};

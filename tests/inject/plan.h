@@ -15,6 +15,7 @@ namespace inject {
 struct Fault {
   enum class Kind {
     kErrno,       // the call fails and is not made
+    kSkip,        // it is not made, and succeeds all the same: a defect that is planted
     kShort,       // it transfers one byte
     kKill,        // SIGKILL once it is done
     kStop,        // SIGSTOP while it is made, for kStopMs
@@ -51,6 +52,7 @@ struct Plan {
   long pids = -1;             // processes, of a pids cgroup
   long free_pids = -1;        // what is left in the pid namespace
   std::string no_namespaces;  // user.max_TYPE_namespaces is 0
+  bool untraced = false;      // run without the injector: for times
   std::string strace;         // run under strace with this -e inject=..., and without the injector
 };
 

@@ -34,22 +34,20 @@ constexpr int kLongestMs = 20000;
 // How long a parent that does not read makes the others wait.
 constexpr int kSlowParentMs = 150;
 
-/// As in /proc/PID/stat; empty if there is no such process.
-std::string StateLetterOf(pid_t pid) {
-  const std::string stat = ReadAll(ProcOf(pid, "stat"));
-  const std::size_t end = stat.rfind(')');
-  return end == std::string::npos || stat.size() < end + 3 ? "" : stat.substr(end + 2, 1);
-}
-
 /// One case: the parent's part, the injector's eyes, and the clock.
 class Case {
  public:
-  Case(const Plan& plan, const World& world, const Roles& roles, int program)
+  Case(const Plan& plan, const World& world, const Roles& roles, int program, const Looker& look)
       : plan_(plan),
         world_(world),
-        fixture_(plan.scenario->fixture == FixtureKind::kUser ? world.user : world.plain),
+        fixture_(world.Find(plan.scenario->fixture)),
         launch_(plan, fixture_, program),
-        tracer_(plan, roles, seen_, [this] { KillParent(); }) {}
+        tracer_(plan, roles, seen_, [this] { KillParent(); }) {
+    if (!look) return;
+    tracer_.LookWith([this, look](const Process& process, Moment moment) {
+      look({tracer_, process, moment, launch_.known()});
+    });
+  }
 
   Observation Run() {
     launch_.Start();
@@ -64,7 +62,7 @@ class Case {
   }
 
  private:
-  [[nodiscard]] bool traced() const { return plan_.strace.empty(); }
+  [[nodiscard]] bool traced() const { return plan_.strace.empty() && !plan_.untraced; }
 
   void WatchToTheEnd() {
     sigset_t child;
@@ -249,7 +247,7 @@ class Case {
     while (const dirent* entry = readdir(folder)) {
       const pid_t pid = atoi(entry->d_name);
       if (pid <= 0 || pid == getpid() || pid == launch_.parent()) continue;
-      if (pid == world_.plain || pid == world_.user) continue;
+      if (world_.Has(pid)) continue;
       const std::string state = StateLetterOf(pid);
       if (!state.empty() && state != "Z" && state != "X") pids.push_back(pid);
     }
@@ -293,6 +291,7 @@ class Case {
 
   void Conclude() {
     const std::string console = WithoutCarriageReturns(console_);
+    seen_.output = output_;
     seen_.echoed = (output_ + console).find(kDocument) != std::string::npos;
     SortLog(plan_.log == LogMode::kFull ? WithoutJunk(log_) : log_, seen_);
     // The init process may have failed when it had the console already.
@@ -342,8 +341,9 @@ class Case {
 
 }  // namespace
 
-Observation Run(const Plan& plan, const World& world, const Roles& roles, int program) {
-  return Case(plan, world, roles, program).Run();
+Observation Run(const Plan& plan, const World& world, const Roles& roles, int program,
+                const Looker& look) {
+  return Case(plan, world, roles, program, look).Run();
 }
 
 }  // namespace inject

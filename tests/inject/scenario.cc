@@ -108,9 +108,45 @@ const std::vector<Scenario>& Scenarios() {
   return scenarios;
 }
 
+const std::vector<Scenario>& ScenariosToAttack() {
+  static const std::vector<Scenario> scenarios = {
+      {.name = "create-user-same-ids",
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = "0 0 65536\n",
+       .setgroups = true},
+      {.name = "join-user-hostile-proc",
+       .fixture = FixtureKind::kHostile,
+       .joins = kJoinAllAndUser,
+       .by_task = true,
+       .setgroups = true},
+      {.name = "rootless-join-user",
+       .uid = kRootlessUid,
+       .fixture = FixtureKind::kOwned,
+       .joins = kJoinAllAndUser,
+       .rootless_euid = true},
+      {.name = "rootless-join-user-each",
+       .uid = kRootlessUid,
+       .fixture = FixtureKind::kOwned,
+       .joins = kJoinAllAndUser,
+       .by_task = true,
+       .rootless_euid = true},
+      {.name = "capable-join-and-create-user",
+       .uid = kRootlessUid,
+       .fixture = FixtureKind::kPlain,
+       .joins = "net ipc",
+       .clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID,
+       .capable = true,
+       .uid_map = kRootMap,
+       .setgroups = true},
+  };
+  return scenarios;
+}
+
 const Scenario* FindScenario(std::string_view name) {
-  for (const Scenario& scenario : Scenarios()) {
-    if (scenario.name == name) return &scenario;
+  for (const auto* all : {&Scenarios(), &ScenariosToAttack()}) {
+    for (const Scenario& scenario : *all) {
+      if (scenario.name == name) return &scenario;
+    }
   }
   return nullptr;
 }

@@ -11,7 +11,13 @@
 
 namespace inject {
 
-enum class FixtureKind { kNone, kPlain, kUser };
+enum class FixtureKind {
+  kNone,
+  kPlain,    // without a user namespace
+  kUser,     // with one, which root has created
+  kOwned,    // with one, which the rootless user has created
+  kHostile,  // as kUser, with something of its own mounted over /proc
+};
 
 struct Scenario {
   const char* name = nullptr;
@@ -22,6 +28,7 @@ struct Scenario {
   // one.
   bool by_task = false;
   int clone_flags = 0;
+  bool capable = false;           // all capabilities, whatever the uid
   const char* uid_map = nullptr;  // and gid map
   bool setgroups = false;
   bool rootless_euid = false;
@@ -33,6 +40,8 @@ struct Scenario {
 };
 
 const std::vector<Scenario>& Scenarios();
+/// Those that matter to an attacker only, see attack.h.
+const std::vector<Scenario>& ScenariosToAttack();
 /// Null if there is none of that name.
 const Scenario* FindScenario(std::string_view name);
 

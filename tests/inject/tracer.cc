@@ -2,6 +2,7 @@
 
 #include "tracer.h"
 
+#include "fd.h"
 #include "mark.h"
 #include "world.h"
 
@@ -10,7 +11,9 @@
 #include <sys/ptrace.h>
 #include <sys/reg.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 #if !defined(__x86_64__)
@@ -111,6 +114,7 @@ void Tracer::OnWait(pid_t pid, int status) {
     if (process.path.empty()) {
       process.waits_for_role = true;  // its creator's report is still to come
     } else if (signal == SIGTRAP) {
+      if (!std::exchange(process.born, true) && process.counted) Look(process, Moment::kBorn);
       Resume(process);
     } else {
       ptrace(PTRACE_LISTEN, pid, 0, 0);  // it is to stay stopped
@@ -137,6 +141,8 @@ void Tracer::OnBirth(Process& creator, pid_t pid) {
   child.counted = true;
   if (child.waits_for_role) {
     child.waits_for_role = false;
+    child.born = true;
+    Look(child, Moment::kBorn);
     Resume(child);
   }
 }
@@ -168,9 +174,12 @@ void Tracer::OnMark(Process& process, unsigned long what) {
   ++process.all_calls["prctl"];
   if (what == kBegins) {
     process.counted = true;
+    process.born = true;
     began_ = last_fault_ = Clock::now();
+    Look(process, Moment::kBegins);
     return;
   }
+  Look(process, Moment::kReturned);
   process.done = true;
   process.now.clear();
   seen_.returned_in = process.path;
@@ -182,6 +191,7 @@ void Tracer::OnEntry(Process& process, const Call& call) {
   const int nth_of_name = ++process.all_calls[name.substr(0, name.find('('))];
   if (!process.counted) return;
   process.now = name;
+  process.ends = EndsProcess(call);
   ++process.calls;
   ++process.calls_of_name[name];
   seen_.calls.push_back({.process = process.role,
@@ -216,6 +226,7 @@ void Tracer::Begin(Process& process, const Fault& fault, const Call& call) {
   process.fault = &fault;
   switch (fault.kind) {
     case Fault::Kind::kErrno:
+    case Fault::Kind::kSkip:
       // A close that fails has closed.
       if (call.number != SYS_close) {
         ptrace(PTRACE_POKEUSER, process.pid, sizeof(long) * ORIG_RAX, -1L);
@@ -241,10 +252,62 @@ void Tracer::Begin(Process& process, const Fault& fault, const Call& call) {
 }
 
 void Tracer::OnExit(Process& process) {
+  MakeFault(process);
+  if (process.counted && !process.now.empty()) Look(process, Moment::kCallDone);
+}
+
+void Tracer::Look(const Process& process, Moment moment) const {
+  if (look_) look_(process, moment);
+}
+
+void Tracer::StepAside(const Process& process, const std::function<void()>& meanwhile) {
+  const auto wait_until_stopped = [&] {
+    for (int i = 0; StateLetterOf(process.pid) != "T"; ++i) {
+      if (i == 20000) Die("a process that is no longer traced does not stop");
+      usleep(100);
+    }
+  };
+  // The signal is taken before the process is back in its program.
+  kill(process.pid, SIGSTOP);
+  ptrace(PTRACE_DETACH, process.pid, 0, 0);
+  wait_until_stopped();
+  meanwhile();
+  wait_until_stopped();
+  Must(static_cast<int>(ptrace(PTRACE_SEIZE, process.pid, 0, kTraceOptions)), "PTRACE_SEIZE");
+  int status = 0;
+  Must(waitpid(process.pid, &status, __WALL), "waitpid");
+  if (!WIFSTOPPED(status)) Die("a process that was stopped has ended");
+  kill(process.pid, SIGCONT);
+}
+
+void Tracer::HaveMade(const Process& process, long number, long first, long second) {
+  user_regs_struct saved = {};
+  Must(static_cast<int>(ptrace(PTRACE_GETREGS, process.pid, 0, &saved)), "PTRACE_GETREGS");
+  user_regs_struct call = saved;
+  call.rip -= 2;  // the length of the instruction that it has just executed
+  call.orig_rax = ~0ULL;
+  call.rax = static_cast<unsigned long long>(number);
+  call.rdi = static_cast<unsigned long long>(first);
+  call.rsi = static_cast<unsigned long long>(second);
+  call.rdx = call.r10 = call.r8 = 0;
+  Must(static_cast<int>(ptrace(PTRACE_SETREGS, process.pid, 0, &call)), "PTRACE_SETREGS");
+  for (int i = 0; i < 2; ++i) {
+    Must(static_cast<int>(ptrace(PTRACE_SYSCALL, process.pid, 0, 0)), "PTRACE_SYSCALL");
+    int status = 0;
+    Must(waitpid(process.pid, &status, __WALL), "waitpid");
+    if (!WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+      Die("a call that a process was to make");
+    }
+  }
+  Must(static_cast<int>(ptrace(PTRACE_SETREGS, process.pid, 0, &saved)), "PTRACE_SETREGS");
+}
+
+void Tracer::MakeFault(Process& process) {
   const Fault* const fault = std::exchange(process.fault, nullptr);
   if (fault == nullptr) return;
   switch (fault->kind) {
     case Fault::Kind::kErrno:
+    case Fault::Kind::kSkip:
       ptrace(PTRACE_POKEUSER, process.pid, sizeof(long) * RAX, static_cast<long>(-fault->error));
       break;
     case Fault::Kind::kShort:

@@ -19,6 +19,14 @@ namespace inject {
 using Clock = std::chrono::steady_clock;
 int MsSince(Clock::time_point start);
 
+/// A point of a launch at which a process is stopped and can be looked at.
+enum class Moment {
+  kBegins,    // nsexec is about to, in the launched process
+  kBorn,      // the process has not run yet
+  kCallDone,  // Process::now
+  kReturned,  // nsexec has
+};
+
 struct Process {
   pid_t pid = 0;
   std::string path;  // empty: not known yet
@@ -27,6 +35,8 @@ struct Process {
   bool waits_for_role = false;
   bool counted = false;  // its calls are
   bool done = false;     // nsexec has returned in it
+  bool born = false;     // has been looked at before it ran
+  bool ends = false;     // has begun to
   bool ended = false;
   bool before_exec = true;
   int calls = 0;
@@ -43,6 +53,14 @@ class Tracer {
   /// `kill_parent` is called for a fault of that kind.
   Tracer(const Plan& plan, const Roles& roles, Observation& seen, std::function<void()> kill_parent)
       : plan_(plan), roles_(roles), seen_(seen), kill_parent_(std::move(kill_parent)) {}
+
+  /// Has `look` called at each moment, with the process stopped.
+  void LookWith(std::function<void(const Process&, Moment)> look) { look_ = std::move(look); }
+  /// Within `look`: stops the process by a signal instead, so that for as long as `meanwhile` takes
+  /// nobody traces it.
+  static void StepAside(const Process& process, const std::function<void()>& meanwhile);
+  /// Within `look`, when a call is done: has the process make another one.
+  static void HaveMade(const Process& process, long number, long first, long second);
 
   /// Begins with the launched process, which has not executed its program yet.
   void Seize(pid_t launched, const KnownFiles& known);
@@ -76,12 +94,15 @@ class Tracer {
   const Fault* Due(const Process& process, const std::string& name) const;
   void Begin(Process& process, const Fault& fault, const Call& call);
   void OnExit(Process& process);
+  void MakeFault(Process& process);
   void Delivered(const Process& process);
+  void Look(const Process& process, Moment moment) const;
 
   const Plan& plan_;
   const Roles& roles_;
   Observation& seen_;
   std::function<void()> kill_parent_;
+  std::function<void(const Process&, Moment)> look_;
   KnownFiles known_;
   std::map<pid_t, Process> processes_;
   std::map<pid_t, Clock::time_point> stopped_;

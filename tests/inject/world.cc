@@ -52,13 +52,38 @@ std::string TimeNamespaceOf(pid_t pid) {
   return readlink(path.c_str(), link, sizeof(link) - 1) > 0 ? link : "";
 }
 
-pid_t StartFixture(int extra_flags) {
+constexpr const char* kUserMap = "0 100000 65536\n";
+
+/// Clones a process into namespaces of the user `owner`'s.
+pid_t CloneIntoNamespacesOf(uid_t owner, int flags) {
+  if (owner == 0) return CloneInto(flags);
+  // CLONE_PARENT makes it our child, whatever creates it.
+  int told[2];
+  Must(pipe2(told, O_CLOEXEC), "pipe2");
+  const pid_t maker = Must(CloneInto(0), "clone of a fixture's maker");
+  if (maker == 0) {
+    Must(setresgid(owner, owner, owner), "setresgid");
+    Must(setresuid(owner, owner, owner), "setresuid");
+    const pid_t pid = Must(CloneInto(flags | CLONE_PARENT), "clone of a fixture");
+    if (pid == 0) return 0;
+    _exit(write(told[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 3);
+  }
+  pid_t pid = 0;
+  if (read(told[0], &pid, sizeof(pid)) != sizeof(pid)) Die("start of a fixture");
+  close(told[0]);
+  close(told[1]);
+  waitpid(maker, nullptr, 0);
+  return pid;
+}
+
+pid_t StartFixture(int extra_flags, uid_t owner = 0, const char* map = kUserMap) {
   int go[2];
   Must(pipe2(go, O_CLOEXEC), "pipe2");
   const std::string own_time = TimeNamespaceOf(getpid());
-  const pid_t pid = Must(CloneInto(CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET |
-                                   CLONE_NEWPID | CLONE_NEWUTS | extra_flags),
-                         "clone of a fixture");
+  const pid_t pid = Must(
+      CloneIntoNamespacesOf(owner, CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET |
+                                       CLONE_NEWPID | CLONE_NEWUTS | extra_flags),
+      "clone of a fixture");
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(go[1]);
@@ -71,8 +96,8 @@ pid_t StartFixture(int extra_flags) {
   }
   if ((extra_flags & CLONE_NEWUSER) != 0) {
     const std::string proc = "/proc/" + std::to_string(pid);
-    WriteFile(proc + "/uid_map", "0 100000 65536\n");
-    WriteFile(proc + "/gid_map", "0 100000 65536\n");
+    WriteFile(proc + "/uid_map", map);
+    WriteFile(proc + "/gid_map", map);
   }
   close(go[0]);
   close(go[1]);
@@ -114,6 +139,58 @@ World World::Make() {
   const rlimit few = {256, 256};
   Must(setrlimit(RLIMIT_NOFILE, &few), "setrlimit");
   return {.plain = StartFixture(0), .user = StartFixture(CLONE_NEWUSER)};
+}
+
+namespace {
+
+/// In the fixture `pid`, as its root: covers /proc with what says that whoever asks is in the
+/// fixture's user namespace already.
+void CoverProc(pid_t pid) {
+  const pid_t child = Must(CloneInto(0), "clone");
+  if (child != 0) {
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) Die("covering of /proc");
+    return;
+  }
+  const std::string namespaces = "/proc/" + std::to_string(pid) + "/ns/";
+  const int user = Must(open((namespaces + "user").c_str(), O_RDONLY), "open");
+  const int mounts = Must(open((namespaces + "mnt").c_str(), O_RDONLY), "open");
+  Must(setns(user, CLONE_NEWUSER), "setns");
+  Must(setns(mounts, CLONE_NEWNS), "setns");
+  Must(setresgid(0, 0, 0), "setresgid");
+  Must(setresuid(0, 0, 0), "setresuid");
+  Must(mount("lies", "/tmp", "tmpfs", 0, nullptr), "mount");
+  Must(mkdir("/tmp/self", 0755), "mkdir");
+  Must(mkdir("/tmp/self/ns", 0755), "mkdir");
+  WriteFile("/tmp/self/ns/user", "");
+  Must(mount("/proc/self/ns/user", "/tmp/self/ns/user", nullptr, MS_BIND, nullptr), "mount");
+  Must(mount("/tmp", "/proc", nullptr, MS_BIND | MS_REC, nullptr), "mount");
+  _exit(0);
+}
+
+}  // namespace
+
+World World::MakeForAttack() {
+  World world = Make();
+  world.owned = StartFixture(CLONE_NEWUSER, kRootlessUid, "0 1000 1\n1 100000 65535\n");
+  world.hostile = StartFixture(CLONE_NEWUSER);
+  CoverProc(world.hostile);
+  return world;
+}
+
+pid_t World::Find(FixtureKind kind) const {
+  switch (kind) {
+    case FixtureKind::kNone:
+    case FixtureKind::kPlain:
+      return plain;
+    case FixtureKind::kUser:
+      return user;
+    case FixtureKind::kOwned:
+      return owned;
+    case FixtureKind::kHostile:
+      return hostile;
+  }
+  return 0;
 }
 
 pid_t StartWorker(const std::function<int()>& work) {

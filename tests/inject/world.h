@@ -5,7 +5,10 @@
 
 #pragma once
 
+#include "scenario.h"
+
 #include <functional>
+#include <set>
 #include <sys/types.h>
 
 namespace inject {
@@ -20,9 +23,18 @@ inline constexpr int kLogFd = 4;
 struct World {
   pid_t plain = 0;  // a process in new namespaces of all types but user
   pid_t user = 0;   // and one with a user namespace as well
+  pid_t owned = 0, hostile = 0;
+  std::set<pid_t> others = {};
 
   /// Called by the worker once it is pid 1.
   static World Make();
+  /// With fixtures of all kinds.
+  static World MakeForAttack();
+  [[nodiscard]] pid_t Find(FixtureKind kind) const;
+  /// Whether the process is no part of a launch.
+  [[nodiscard]] bool Has(pid_t pid) const {
+    return pid == plain || pid == user || pid == owned || pid == hostile || others.contains(pid);
+  }
 };
 
 /// Runs `work` as pid 1 of new pid and mount namespaces, and returns the pid. Everything in there

@@ -1,0 +1,3 @@
+module nsenter-cpp.example/tests/attack
+
+go 1.18

@@ -88,12 +88,14 @@ func attack(t *testing.T, folder, probe string, options ...string) (string, erro
 	return run(t, 3*time.Minute, argv...)
 }
 
+var summary = regexp.MustCompile(`(?m)^all: (.*)`)
+
 var verdict = regexp.MustCompile(`(?m)^(ok  |FAIL|found|none ) ([^:\n]*)(.*)`)
 
 // Report makes a test of each line that says what came of something, and shows all of what was said.
 func report(t *testing.T, output string, err error) {
 	t.Helper()
-	t.Log(output)
+	t.Logf("%s\n%s", summary.FindString(output), output)
 	lines := verdict.FindAllStringSubmatch(output, -1)
 	for _, line := range lines {
 		line := line

@@ -271,6 +271,10 @@ class AttackTest {
       }
     }
     if (!options_.plant && options_.scenario.empty()) FindUnused();
+    printf(
+        "all: %d launches attacked at %d points, %d tries, %d openings of which %d are not "
+        "listed\n",
+        launches_, points_, tries_, openings_, unlisted_);
     return failures_ == 0 ? 0 : 1;
   }
 
@@ -375,6 +379,9 @@ class AttackTest {
     result.seen = inject::Run(plan, world_, normal.roles, program_,
                               [&](const Sight& sight) { launch.Look(sight); });
     result.openings = launch.Openings();
+    ++launches_;
+    points_ += launch.points;
+    tries_ += launch.tries;
     result.wrong = WhatIsWrong(plan, result.seen);
     if (result.wrong.empty() && plan.faults.empty() && result.seen.state != normal.seen.state) {
       result.wrong = "the attack has changed the init process to " + result.seen.state;
@@ -416,6 +423,7 @@ class AttackTest {
     }
     printf("     %s: %s\n", name.c_str(), result.summary.c_str());
     int unlisted = 0;
+    openings_ += static_cast<int>(result.openings.size());
     for (const Opening& opening : result.openings) {
       Listed* const listed = Find(setting, opening);
       printf("     open: %s | %s, in %d steps\n       descriptors: %s\n", name.c_str(),
@@ -427,6 +435,7 @@ class AttackTest {
       ++unlisted;
       printf("     NOT LISTED\n");
     }
+    unlisted_ += unlisted;
     if (unlisted > 0) wrong += " " + std::to_string(unlisted) + " openings are not listed";
     if (wrong.find_first_not_of(' ') != std::string::npos) return Fail(name, wrong);
     printf("ok   %s\n", name.c_str());
@@ -491,11 +500,13 @@ class AttackTest {
       return false;
     }
     int found = 0;
+    openings_ += static_cast<int>(result.openings.size());
     for (const Opening& opening : result.openings) {
       if (Find(setting, opening) != nullptr) continue;
       ++found;
       printf("     %s: %s\n", what.c_str(), opening.ToText().c_str());
     }
+    unlisted_ += found;
     printf("%s %s: %d openings that are not listed\n", found > 0 ? "found" : "none ", what.c_str(),
            found);
     return found > 0;
@@ -507,6 +518,7 @@ class AttackTest {
   std::vector<Listed> list_;
   std::vector<std::unique_ptr<Attacker>> attackers_;
   int failures_ = 0;
+  int launches_ = 0, points_ = 0, tries_ = 0, openings_ = 0, unlisted_ = 0;
 };
 
 }  // namespace

@@ -165,7 +165,7 @@ func TestArgumentThatCannotBeEncoded(t *testing.T) {
 func TestFunctionThatOnlyTheParentHas(t *testing.T) {
 	requireUserNamespaces(t)
 	nothingLeft(t)
-	f := Func[struct{}, struct{}]{"test.only-here"}
+	f := Func[struct{}, struct{}]{name: "test.only-here"}
 	_, err := f.Call(deadline(t, short), &Proc{New: User}, struct{}{})
 	if !errors.Is(err, ErrNotRegistered) || !strings.Contains(err.Error(), "test.only-here") {
 		t.Errorf("got %v", err)

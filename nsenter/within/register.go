@@ -12,7 +12,10 @@ import (
 )
 
 // Func is a function that can be called in other namespaces.
-type Func[A, R any] struct{ name string }
+type Func[A, R any] struct {
+	name    string
+	results decoder[R]
+}
 
 // Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
 // one of many.
@@ -34,8 +37,9 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 	if err := checkType[R](); err != nil {
 		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
 	}
+	var arguments decoder[A]
 	functions.add(name, registered{site: site, run: func(ctx context.Context, argument []byte) ([]byte, error) {
-		a, err := decode[A](argument)
+		a, err := arguments.decode(argument)
 		if err != nil {
 			return nil, fmt.Errorf("within: the argument of %q cannot be decoded: %w", name, err)
 		}
@@ -45,7 +49,7 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 		}
 		return encode("result", name, r)
 	}})
-	return &Func[A, R]{name}
+	return &Func[A, R]{name: name}
 }
 
 // Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,
@@ -59,7 +63,7 @@ func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) 
 	if bytes, err = c.call(ctx, f.name, bytes); err != nil {
 		return none, err
 	}
-	result, err := decode[R](bytes)
+	result, err := f.results.decode(bytes)
 	if err != nil {
 		return none, fmt.Errorf("within: the result of %q cannot be decoded: %w", f.name, err)
 	}

@@ -5,6 +5,7 @@
 package within
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/gob"
@@ -198,8 +199,9 @@ func (s *Session) read() {
 
 // readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.
 func (s *Session) readAnswers() error {
+	frames := bufio.NewReader(s.running.init.Conn)
 	for {
-		f, err := readFrame(s.running.init.Conn, s.limit)
+		f, err := readFrame(frames, s.limit)
 		if errors.Is(err, ErrTooLarge) {
 			return err
 		}

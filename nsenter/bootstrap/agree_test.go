@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,12 @@ type peer struct {
 // startPeer builds the parser from cpp/ and starts it.
 func startPeer(t testing.TB) *peer {
 	t.Helper()
+	return buildPeer(t, "testdata/parser.cc")
+}
+
+// buildPeer builds a program with the parser and starts it.
+func buildPeer(t testing.TB, sources ...string) *peer {
+	t.Helper()
 	compiler := os.Getenv("CXX")
 	if compiler == "" {
 		compiler = "g++"
@@ -34,8 +41,9 @@ func startPeer(t testing.TB) *peer {
 	if _, err := exec.LookPath(compiler); err != nil {
 		leaveOut(t, "a C++ compiler: "+err.Error())
 	}
-	program := filepath.Join(t.TempDir(), "parser")
-	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "testdata/parser.cc"}
+	program := filepath.Join(t.TempDir(), "peer")
+	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../launch"}
+	args = append(args, sources...)
 	for _, name := range []string{"netlink_message.cc", "id_map.cc"} {
 		args = append(args, filepath.Join("../../cpp", name))
 	}
@@ -202,4 +210,135 @@ func TestAgreeOnWhatIsEncoded(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", fields, want)
 	}
 	checkRoundTrip(t, message)
+}
+
+// encode gives what the C++ encoder makes of a message, or the error's text.
+func (p *peer) encode(m *Message) (refusal string, message []byte, err error) {
+	var texts []string
+	add := func(field string, value ...any) {
+		texts = append(texts, field, strings.TrimSuffix(fmt.Sprintln(value...), "\n"))
+	}
+	add("create", uint32(m.Create))
+	for _, j := range m.Join {
+		add("join", uint32(j.Kind), j.Path)
+	}
+	for name, ranges := range map[string][]IDRange{"uid": m.UIDMap, "gid": m.GIDMap} {
+		for _, r := range ranges {
+			add(name, r.Inside, r.Outside, r.Count)
+		}
+	}
+	add("uid-tool", m.UIDMapTool)
+	add("gid-tool", m.GIDMapTool)
+	if m.DropGroups {
+		add("drop-groups")
+	}
+	if m.Rootless {
+		add("rootless")
+	}
+	if m.OOMScoreAdj != nil {
+		add("oom", *m.OOMScoreAdj)
+	}
+	for _, o := range m.TimeOffsets {
+		add("offset", string(o.Clock), o.Seconds, o.Nanoseconds)
+	}
+	question := binary.NativeEndian.AppendUint32(nil, uint32(len(texts)))
+	for _, text := range texts {
+		question = binary.NativeEndian.AppendUint32(question, uint32(len(text)))
+		question = append(question, text...)
+	}
+	if _, err := p.in.Write(question); err != nil {
+		return "", nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(p.out, size[:]); err != nil {
+		return "", nil, err
+	}
+	answer := make([]byte, binary.NativeEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(p.out, answer); err != nil {
+		return "", nil, err
+	}
+	if text, found := strings.CutPrefix(string(answer), "error"); found {
+		return text, nil, nil
+	}
+	return "", answer[len("ok"):], nil
+}
+
+// TestEncodersAgree: the library for C++ programs makes the same bytes of a message, or refuses it with the
+// same words.
+func TestEncodersAgree(t *testing.T) {
+	p := buildPeer(t, "testdata/encoder.cc", "../../launch/message.cc", "../../launch/core.cc")
+	encoded, refused := 0, 0
+	compare := func(m *Message) {
+		t.Helper()
+		refusal, message, err := p.encode(m)
+		if err != nil {
+			t.Fatalf("the C++ encoder has ended: %v", err)
+		}
+		want, wantErr := m.Encode()
+		if wantErr == nil {
+			encoded++
+			if refusal != "" || !slices.Equal(message, want) {
+				t.Fatalf("%+v\nGo  %x\nC++ %x %s", m, want, message, refusal)
+			}
+			return
+		}
+		refused++
+		if asCut(wantErr.Error()) != refusal {
+			t.Fatalf("%+v\nGo  %v\nC++ %s", m, wantErr, refusal)
+		}
+	}
+	for _, c := range refusedMessages() {
+		compare(&c.m)
+	}
+	for _, v := range readVectors(t) {
+		if m, err := Decode(v.message); err == nil {
+			compare(m)
+		}
+	}
+	random := rand.New(rand.NewSource(1))
+	for range 20000 {
+		compare(randomMessage(random))
+	}
+	if encoded < 1000 || refused < 1000 {
+		t.Errorf("%d were encoded and %d refused: not much to compare", encoded, refused)
+	}
+}
+
+// randomMessage makes messages of which about half are right.
+func randomMessage(random *rand.Rand) *Message {
+	one := func(of ...string) string { return of[random.Intn(len(of))] }
+	seldom := func() bool { return random.Intn(8) == 0 }
+	kinds := All.Each()
+	m := &Message{DropGroups: random.Intn(2) == 0, Rootless: random.Intn(2) == 0}
+	for random.Intn(3) > 0 {
+		m.Create |= kinds[random.Intn(len(kinds))]
+	}
+	if seldom() && seldom() {
+		m.Create |= 1 << random.Intn(32)
+	}
+	for random.Intn(3) == 0 {
+		m.Join = append(m.Join, Join{kinds[random.Intn(len(kinds))], one("/a", "/proc/1/ns/net", "b:c", "/\x01\"\\\x7f")})
+	}
+	if seldom() && len(m.Join) > 0 {
+		m.Join[0] = Join{All & Namespaces(random.Uint32()), one("", "/,\t'", "/\x00")}
+	}
+	ranges := func() []IDRange {
+		list := []IDRange{{0, random.Uint32() >> 1, 1 + random.Uint32()>>random.Intn(32)>>1}}
+		for random.Intn(3) == 0 {
+			list = append(list, IDRange{random.Uint32(), random.Uint32(), random.Uint32() >> random.Intn(32)})
+		}
+		return list
+	}
+	m.UIDMap, m.GIDMap = ranges(), ranges()
+	if seldom() {
+		m.UIDMapTool, m.GIDMapTool = one("/x", "x", "", "/\x00"), one("/y", "y", "", "/\x00")
+	}
+	if score := random.Intn(2100) - 1050; random.Intn(4) == 0 {
+		m.OOMScoreAdj = &score
+	}
+	for random.Intn(3) == 0 {
+		clock := Clock(one("boottime", "monotonic", "boottime", "monotonic", "realtime"))
+		m.TimeOffsets = append(m.TimeOffsets, TimeOffset{clock, int64(random.Uint64()), random.Uint32() >> 2})
+	}
+	return m
 }

@@ -14,16 +14,19 @@ import (
 // onlyZero is the least map there is.
 var onlyZero = []IDRange{{0, 0, 1}}
 
-func TestEncodeRefuses(t *testing.T) {
+type refused struct {
+	m    Message
+	want string
+}
+
+// refusedMessages are those that Encode refuses, for all the reasons there are.
+func refusedMessages() []refused {
 	tooMany := make([]IDRange, 341)
 	for i := range tooMany {
 		tooMany[i] = IDRange{uint32(i), uint32(i), 1}
 	}
 	beyond := 1001
-	for _, c := range []struct {
-		m    Message
-		want string
-	}{
+	return []refused{
 		{Message{Create: 1}, "CLONE_FLAGS has bits that are no namespace: 1"},
 		{Message{Join: []Join{{Net | UTS, "/a"}}}, "a namespace to join is not of one kind: 0x44000000"},
 		{Message{Join: []Join{{0, "/a"}}}, "a namespace to join is not of one kind: 0x0"},
@@ -83,11 +86,15 @@ func TestEncodeRefuses(t *testing.T) {
 			Message{Create: User, UIDMap: onlyZero, GIDMap: onlyZero, UIDMapTool: "/" + strings.Repeat("a", 1<<16)},
 			"UIDMAPPATH is 65537 bytes long, a message has room for 65530",
 		},
-	} {
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for _, c := range refusedMessages() {
 		t.Run(c.want, func(t *testing.T) {
 			err := c.m.Validate()
-			var refused *InvalidError
-			if !errors.As(err, &refused) || err.Error() != c.want {
+			var invalid *InvalidError
+			if !errors.As(err, &invalid) || err.Error() != c.want {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})

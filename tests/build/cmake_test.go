@@ -5,12 +5,19 @@
 package build
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
+	"syscall"
 	"testing"
+
+	"nsenter-cpp.example/tests/internal/launch"
 )
 
 // A target as CMake describes it (cmake-file-api(7)).
@@ -92,10 +99,15 @@ func TestCMakeInstall(t *testing.T) {
 	if err := os.RemoveAll(build); err != nil {
 		t.Fatal(err)
 	}
-	consumer := filepath.Join(folder, "consumer")
-	command{"testdata/cmake-consumer", nil, []string{"cmake", "-S", ".", "-B", consumer,
-		"-DCMAKE_PREFIX_PATH=" + installed}}.mustRun(t)
-	command{"testdata/cmake-consumer", nil, []string{"cmake", "--build", consumer}}.mustRun(t)
+	consume := func(source string, options ...string) (built string) {
+		built = filepath.Join(folder, filepath.Base(source))
+		argv := append([]string{"cmake", "-S", source, "-B", built, "-DCMAKE_PREFIX_PATH=" + installed}, options...)
+		command{".", nil, argv}.mustRun(t)
+		command{".", nil, []string{"cmake", "--build", built}}.mustRun(t)
+		return built
+	}
+	consumer := consume("testdata/cmake-consumer")
+	example := consume("../../launch/example", "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
 
 	for _, program := range []string{"calls", "constructed"} {
 		path := filepath.Join(consumer, program)
@@ -106,4 +118,32 @@ func TestCMakeInstall(t *testing.T) {
 		command{".", []string{"_LIBCONTAINER_INITPIPE=x"}, []string{path}}.mustFail(t,
 			"FATAL: ", "_LIBCONTAINER_INITPIPE")
 	}
+	testExample(t, filepath.Join(example, "enter"))
+}
+
+// testExample lets the example of the C++ library look around in a container.
+func testExample(t *testing.T, program string) {
+	launch.RequireRoot(t)
+	container := exec.Command("/bin/sh", "-c", "hostname container && echo ready && exec sleep 60")
+	container.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+	}
+	output, err := container.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := container.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer container.Wait()
+	defer container.Process.Kill()
+	if said, err := bufio.NewReader(output).ReadString('\n'); err != nil {
+		t.Fatalf("the container says %q: %v", said, err)
+	}
+	got := command{".", nil, []string{program, fmt.Sprint(container.Process.Pid), "Who?"}}.mustRun(t)
+	if want := regexp.MustCompile(`^Who\? pid \d, host container, 1 interfaces\n$`); !want.MatchString(got) {
+		t.Errorf("the example says %q, want %v", got, want)
+	}
+	command{".", nil, []string{program, "4194305", "Who?"}}.mustFail(t,
+		"enter: failed to open cgroup namespace /proc/4194305/ns/cgroup: No such file or directory\n")
 }

@@ -151,6 +151,18 @@ std::string TemporaryFolder::WriteProgram(const std::string& name, const std::st
   return path;
 }
 
+bool VforkSharesMemory() {
+  static volatile bool shared = false;
+  // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,bugprone-unsafe-functions): asked about
+  const pid_t child = vfork();
+  if (child == 0) {
+    shared = true;  // NOLINT(clang-analyzer-unix.Vfork): see above
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  return shared;
+}
+
 bool MustNotSkip() {
   const char* const value = getenv("REQUIRE_ALL");
   return value != nullptr && std::string_view(value) == "1";

@@ -51,6 +51,10 @@ class TemporaryFolder {
   std::string path_;
 };
 
+/// False under valgrind, which forks instead: a child that cannot execute a program then has no way
+/// to say so.
+bool VforkSharesMemory();
+
 /// True if a test that needs something that is missing has to fail.
 bool MustNotSkip();
 

@@ -82,21 +82,8 @@ TEST(MappingTool, IsSaidToHaveFailed) {
   EXPECT_EQ(RunScript("echo why >&2; exit 1"), "why\nTOOL exited with status 1\n");
 }
 
-/// False under valgrind, which forks instead.
-bool VforkSharesMemory() {
-  static volatile bool shared = false;
-  // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,bugprone-unsafe-functions): asked about
-  const pid_t child = vfork();
-  if (child == 0) {
-    shared = true;  // NOLINT(clang-analyzer-unix.Vfork): see above
-    _exit(0);
-  }
-  waitpid(child, nullptr, 0);
-  return shared;
-}
-
 TEST(MappingTool, IsSaidToBeMissing) {
-  if (!VforkSharesMemory()) {
+  if (!test::VforkSharesMemory()) {
     EXPECT_ERROR(RunMappingTool("/nothing/newuidmap", 42, "0 0 1\n"),
                  "/nothing/newuidmap exited with status 1");
     return;

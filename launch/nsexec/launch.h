@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parent's side of the protocol, for C++ programs: starts a program that links nsexec, tells it
+// which namespaces to join and to create, and has the process that is inside them as a handle. For
+// C++17 or newer; docs/packaging.md says how to link it.
+//
+// Nothing here throws but std::bad_alloc, so it can be used with -fno-exceptions: what fails is a
+// Result with an Error. Functions may be called by many threads at a time, on different objects. Of
+// child processes only those that were started here are ever waited for.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace nsenter::launch {
+
+/// A set of kinds of namespaces: the CLONE_NEW* bits of clone(2).
+using Namespaces = std::uint32_t;
+
+inline constexpr Namespaces kTime = 0x00000080;
+inline constexpr Namespaces kMount = 0x00020000;
+inline constexpr Namespaces kCgroup = 0x02000000;
+inline constexpr Namespaces kUts = 0x04000000;
+inline constexpr Namespaces kIpc = 0x08000000;
+inline constexpr Namespaces kUser = 0x10000000;
+inline constexpr Namespaces kPid = 0x20000000;
+inline constexpr Namespaces kNet = 0x40000000;
+
+/// Why something failed.
+struct Error {
+  enum class Kind {
+    kInvalid,   // what was asked for is refused, before anything was started
+    kSystem,    // a system call of the caller's own failed
+    kLaunched,  // the launched process, or one of its own, said this with its fatal line
+    kEnded,     // the launched process ended without a reply and without a word
+    kTimeout,   // it took longer than it may
+    kCaller,    // what Command::before_message returned
+  };
+  Kind kind = Kind::kSystem;
+  std::string text;  // lower case, without a full stop, strerror(3) included
+  int code = 0;      // an errno, where the caller's own system call failed
+};
+
+/// A T, or an Error.
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  // Not explicit: `return value;` is how a function succeeds and `return error;` how it fails.
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {
+  }  // NOLINT(google-explicit-constructor): see above
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {
+  }  // NOLINT(google-explicit-constructor): see above
+
+  [[nodiscard]] bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  /// Only if it is ok.
+  [[nodiscard]] T& operator*() { return *std::get_if<0>(&state_); }
+  [[nodiscard]] const T& operator*() const { return *std::get_if<0>(&state_); }
+  [[nodiscard]] T* operator->() { return std::get_if<0>(&state_); }
+  [[nodiscard]] const T* operator->() const { return std::get_if<0>(&state_); }
+
+  /// Only if it is not.
+  [[nodiscard]] const Error& error() const { return *std::get_if<1>(&state_); }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+/// A file descriptor, closed at the end of its life. -1 is none.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { Close(); }
+
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  /// Whoever takes it closes it.
+  [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
+  void Close();
+
+ private:
+  int fd_ = -1;
+};
+
+/// A namespace to join.
+struct Join {
+  Namespaces kind = 0;  // one
+  std::string path;     // in the mount namespace, and relative to the cwd, of the launched process
+};
+
+/// A line of a map: `count` ids from `inside` on are those from `outside` on outside.
+struct IdRange {
+  std::uint32_t inside = 0;
+  std::uint32_t outside = 0;
+  std::uint32_t count = 0;
+};
+
+/// What a clock of a new time namespace is ahead by. Nanoseconds are added to the seconds even
+/// where those are negative.
+struct TimeOffset {
+  std::string clock;  // "boottime" or "monotonic"
+  std::int64_t seconds = 0;
+  std::uint32_t nanoseconds = 0;  // less than a second
+};
+
+/// What is asked for: the bootstrap message (docs/protocol.md).
+struct Message {
+  Namespaces create = 0;   // new namespaces
+  std::vector<Join> join;  // existing ones, at most one of each kind
+
+  // The maps of a new user namespace; each must have a 0 inside. Without one they are not sent.
+  std::vector<IdRange> uid_map;
+  std::vector<IdRange> gid_map;
+  // Absolute paths of newuidmap(1) and newgidmap(1), which write a map where the caller may not.
+  std::string uid_map_tool;
+  std::string gid_map_tool;
+
+  bool drop_groups = false;  // the init process gives up its supplementary groups
+  bool rootless = false;     // the caller is not root (user_namespaces(7) on /proc/PID/setgroups)
+
+  std::optional<int> oom_score_adj;  // from -1000 to 1000; none leaves it as it is
+  // Those of a new time namespace. Without one they are not sent.
+  std::vector<TimeOffset> time_offsets;
+
+  /// The bytes for INITPIPE. What nsexec would refuse is refused here, in its words, and so is what
+  /// only the kernel would refuse later.
+  [[nodiscard]] Result<std::string> Encode() const;
+};
+
+/// The init process: the program inside the namespaces, a child of the caller. At the end of its
+/// life it is killed and reaped, unless it was waited for or released.
+class Process {
+ public:
+  Process(Process&& other) noexcept;
+  Process& operator=(Process&& other) noexcept;
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process();
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  /// The other end of the process's INITPIPE: a stream socket, to say to the program what else it
+  /// has to know. Blocking and close-on-exec; Wait closes it.
+  [[nodiscard]] Fd& conn() { return conn_; }
+
+  /// A pidfd of the process (pidfd_open(2), Linux 5.3), for poll(2) and setns(2).
+  [[nodiscard]] Result<Fd> OpenPidfd() const;
+
+  /// Kills the process and what is left of its process group.
+  void Kill() const;
+
+  /// Waits for the end of the process. The status is as from waitpid(2). That the process has
+  /// failed on its last steps to the program is an Error of kLaunched, and so is that somebody else
+  /// has reaped it one of kSystem with ECHILD.
+  [[nodiscard]] Result<int> Wait();
+
+  /// Leaves the process to the caller, who has to wait for it.
+  [[nodiscard]] pid_t Release() { return std::exchange(pid_, -1); }
+
+ private:
+  friend struct Command;
+  Process(pid_t pid, Fd conn, Fd log) : pid_(pid), conn_(std::move(conn)), log_(std::move(log)) {}
+
+  pid_t pid_ = -1;  // -1: nothing to be killed or waited for
+  Fd conn_;
+  Fd log_;
+};
+
+/// A program to be launched.
+struct Command {
+  std::string path;               // of the program, not looked up
+  std::vector<std::string> args;  // args[0] is the name under which it is started
+  // The whole environment, except for the protocol's own variables: those of another launch are
+  // left out, and this launch's are added.
+  std::vector<std::string> env;
+  std::string dir;  // the working directory; the caller's if empty
+
+  // Standard streams of the program; -1 is /dev/null. All descriptors stay the caller's.
+  int standard_input = -1;
+  int standard_output = -1;
+  int standard_error = -1;
+  std::vector<int> extra_fds;  // 3 and following; INITPIPE and LOGPIPE come after them
+
+  Message message;
+
+  /// Called when the launched process exists and waits for its message. What it is given then (a
+  /// cgroup, CPU affinity) the init process inherits. An Error undoes the launch.
+  std::function<std::optional<Error>(pid_t)> before_message;
+
+  /// What a launch may take, mapping tools included.
+  std::chrono::milliseconds timeout = std::chrono::seconds(10);
+
+  /// Launches the program, and returns when the init process exists and is the only process left of
+  /// the launch. If it fails nothing is left: no process, no zombie, no descriptor.
+  [[nodiscard]] Result<Process> Start() const;
+};
+
+}  // namespace nsenter::launch

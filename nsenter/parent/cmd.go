@@ -24,15 +24,15 @@ type Cmd struct {
 	Args                  []string
 	Env                   []string // the whole environment, except for the protocol's own variables
 	Dir                   string
-	Stdin, Stdout, Stderr *os.File // nil is /dev/null
-	ExtraFiles            []*os.File
+	Stdin, Stdout, Stderr *os.File   // nil is /dev/null
+	ExtraFiles            []*os.File // descriptors 3 and following
 	// SysProcAttr is for the launched process, and the init process inherits what it can. The process
 	// group is the package's: by it children are found that nobody has reported.
 	SysProcAttr *syscall.SysProcAttr
 
 	// One of these two says what is asked for, and chooses the protocol.
 	Message *bootstrap.Message
-	Classic *Classic
+	Classic *Classic // Stderr is then a pipe, since the fatal line is said there, and copied to the file
 
 	// Order is the one of runc's two in which the reply is read and the processes are waited for.
 	Order Order

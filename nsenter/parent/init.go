@@ -71,6 +71,7 @@ func (i *Init) Wait() (*os.ProcessState, error) {
 		}
 		i.reaped = true
 		i.mutex.Unlock()
+		forget(i.Pid)
 		i.stop()
 		i.Conn.Close()
 		i.log.wait()

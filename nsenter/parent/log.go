@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"regexp"
@@ -60,14 +61,27 @@ type logReader struct {
 
 func readLog(pipe *os.File, logger *slog.Logger) *logReader {
 	r := &logReader{pipe: pipe, logger: logger, done: make(chan struct{})}
-	go r.read(r.take)
+	go r.read(pipe, r.take)
 	return r
 }
 
-func readStderr(pipe *os.File) *logReader {
+// readStderr hands everything on to a file, if there is one, as it comes.
+func readStderr(pipe, to *os.File) *logReader {
 	r := &logReader{pipe: pipe, done: make(chan struct{})}
-	go r.read(r.takeClassic)
+	var source io.Reader = pipe
+	if to != nil {
+		source = io.TeeReader(pipe, copyTo{to})
+	}
+	go r.read(source, r.takeClassic)
 	return r
+}
+
+// copyTo writes to a file. That this is not possible is not the launch's failure.
+type copyTo struct{ file *os.File }
+
+func (c copyTo) Write(text []byte) (int, error) {
+	c.file.Write(text)
+	return len(text), nil
 }
 
 // wait waits for the end of the pipe. Whoever still has its other end has not got it from nsexec, and
@@ -81,10 +95,10 @@ func (r *logReader) wait() {
 	}
 }
 
-func (r *logReader) read(take func(line []byte)) {
+func (r *logReader) read(source io.Reader, take func(line []byte)) {
 	defer close(r.done)
 	defer r.pipe.Close()
-	lines := bufio.NewReaderSize(r.pipe, lineEnd)
+	lines := bufio.NewReaderSize(source, lineEnd)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 1 {

@@ -23,7 +23,10 @@ import (
 	_ "nsenter-cpp.example/nsenter" // this test program is the program that is launched
 )
 
-const envRole = "PARENT_TEST_ROLE"
+const (
+	envRole = "PARENT_TEST_ROLE"
+	envSay  = "PARENT_TEST_SAY"
+)
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(envRole) {
@@ -31,8 +34,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "init":
 		initMain()
-	case "hold-log":
-		time.Sleep(time.Minute)
+	case "stray":
+		strayMain()
 	}
 }
 
@@ -43,6 +46,7 @@ func initMain() {
 		fmt.Fprintln(os.Stderr, "INITPIPE:", err)
 		os.Exit(2)
 	}
+	os.Stderr.WriteString(os.Getenv(envSay))
 	os.Stdout.WriteString("ready\n")
 	pipe := os.NewFile(uintptr(fd), "INITPIPE")
 	if _, err := io.Copy(os.Stdout, pipe); err != nil {
@@ -50,6 +54,24 @@ func initMain() {
 		os.Exit(2)
 	}
 	os.Exit(7)
+}
+
+// strayMain is a launched process that has cloned a sibling, which has a session of its own and lives or dies,
+// and is stuck.
+func strayMain() {
+	live := os.Getenv(envSay) == "live"
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, syscall.CLONE_PARENT|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 {
+		os.Exit(2)
+	}
+	if pid == 0 {
+		syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0)
+		for live {
+			syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+	time.Sleep(time.Minute)
 }
 
 func requireRoot(t testing.TB) {

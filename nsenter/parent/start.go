@@ -62,6 +62,8 @@ type launch struct {
 	log   *logReader
 	reply reply
 
+	theirs string // what INITPIPE is in /proc/PID/fd of the launched process
+
 	mutex  sync.Mutex
 	reaped bool        // the launched process is, so pid may be another's
 	killer *time.Timer // will kill the group
@@ -117,6 +119,7 @@ func (l *launch) open() (files []uintptr, closeOurs func(), err error) {
 		return nil, closeOurs, err
 	}
 	ours = append(ours, theirs)
+	l.theirs, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", theirs.Fd()))
 	logEnd, logTheirs, err := os.Pipe()
 	if err != nil {
 		conn.Close()
@@ -125,7 +128,7 @@ func (l *launch) open() (files []uintptr, closeOurs func(), err error) {
 	ours = append(ours, logTheirs)
 
 	stderr := c.Stderr
-	if stderr == nil && c.Classic != nil {
+	if c.Classic != nil {
 		stderr = logTheirs // where the fatal line is written
 	}
 	for _, f := range []*os.File{c.Stdin, c.Stdout, stderr} {
@@ -143,7 +146,7 @@ func (l *launch) open() (files []uintptr, closeOurs func(), err error) {
 		files = append(files, logTheirs.Fd())
 		l.log = readLog(logEnd, c.Logger)
 	} else {
-		l.log = readStderr(logEnd)
+		l.log = readStderr(logEnd, c.Stderr)
 	}
 	return files, closeOurs, nil
 }
@@ -246,6 +249,9 @@ func (l *launch) waitLaunched() error {
 func (l *launch) readReply() error {
 	r, err := readReply(l.conn, l.cmd.Classic != nil)
 	l.reply = r
+	if r.init != 0 {
+		know(r.init)
+	}
 	return err
 }
 
@@ -278,7 +284,10 @@ func (l *launch) undo(failure error) error {
 	if l.reply.init != 0 {
 		syscall.Kill(l.reply.init, syscall.SIGKILL)
 		reap(l.reply.init)
+		forget(l.reply.init)
 		l.waitStage1()
+	} else if l.cmd.Classic != nil && l.cmd.Classic.Console != "" {
+		l.reapStrays()
 	}
 	reapGroup(l.pid)
 	l.conn.Close()

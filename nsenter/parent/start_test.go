@@ -269,6 +269,102 @@ func TestClassicFatalLine(t *testing.T) {
 	}
 }
 
+// TestClassicFatalLineIsSaidTwice: it is the error, and it still arrives where standard error is to go, with
+// what the program itself says there.
+func TestClassicFatalLineIsSaidTwice(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	c := self(nil)
+	c.Classic = &Classic{Pid: 4194305}
+	c.Stderr = write
+	_, err = c.Start(deadline(t, 20*time.Second))
+	var fatal *FatalError
+	if !errors.As(err, &fatal) || fatal.Errno != syscall.ENOENT {
+		t.Errorf("not a fatal line: %v", err)
+	}
+	c.Classic.Pid = os.Getpid()
+	c.Env = []string{envRole + "=init", envSay + "=to standard error"}
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.closeWrite()
+	i.Wait()
+	write.Close()
+	said, err := io.ReadAll(read)
+	if want := "nsenter: " + fatal.Text + "\nto standard error"; err != nil || string(said) != want {
+		t.Errorf("on standard error is %q (%v), want %q", said, err, want)
+	}
+}
+
+// TestConsoleThatCannotBeTaken: the init process fails in a session of its own, and nobody has reported it.
+func TestConsoleThatCannotBeTaken(t *testing.T) {
+	requireRoot(t)
+	_, name := openTerminal(t)
+	slave, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	nothingLeft(t)
+	owner := exec.Command("/bin/sleep", "60")
+	owner.Stdin = slave
+	owner.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Wait()
+	defer owner.Process.Kill()
+	c := self(nil)
+	c.Classic = &Classic{Pid: os.Getpid(), Console: name}
+	c.Stderr = nil
+	_, err = c.Start(deadline(t, 20*time.Second))
+	var fatal *FatalError
+	if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Step != "failed to make the console the controlling terminal" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestUnreportedInitProcess: one that has left the process group, and of which nobody has heard when its
+// launched process is stuck and killed, is ended and reaped, whether it lives or not; and nobody else.
+func TestUnreportedInitProcess(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"live", "die"} {
+		c := &Cmd{
+			Path: "/bin/sh",
+			// For this program the constructor has nothing to do.
+			Args:    []string{"sh", "-c", `unset _LIBCONTAINER_INITPID _LIBCONTAINER_INITPIPE; exec "$0"`, self},
+			Env:     []string{envRole + "=stray", envSay + "=" + how},
+			Classic: &Classic{Pid: os.Getpid(), Console: "/dev/tty"},
+		}
+		// The same program, younger, in a session of its own, and a zombie when it is all over.
+		other := exec.Command(self)
+		other.Env = []string{envRole + "=init"}
+		other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		started := make(chan error, 1)
+		time.AfterFunc(50*time.Millisecond, func() { started <- other.Start() })
+		if _, err := c.Start(deadline(t, 300*time.Millisecond)); err != context.DeadlineExceeded {
+			t.Errorf("got %v", err)
+		}
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
+		if other.Wait(); other.ProcessState.ExitCode() != 2 {
+			t.Errorf("another child's status is lost: %v", other.ProcessState)
+		}
+	}
+}
+
 func TestProgramsThatSpeakNoProtocol(t *testing.T) {
 	nothingLeft(t)
 	for _, c := range []struct {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+package parent
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// known are the init processes that have been reported and not been waited for.
+var known = struct {
+	sync.Mutex
+	pids map[int]bool
+}{pids: make(map[int]bool)}
+
+func know(pid int) {
+	known.Lock()
+	defer known.Unlock()
+	known.pids[pid] = true
+}
+
+func forget(pid int) {
+	known.Lock()
+	defer known.Unlock()
+	delete(known.pids, pid)
+}
+
+func isKnown(pid int) bool {
+	known.Lock()
+	defer known.Unlock()
+	return known.pids[pid]
+}
+
+// stat is what /proc/PID/stat (proc(5)) says of a child, zombies included.
+type stat struct {
+	name           string
+	state          byte
+	group, session int
+	flags, started uint64
+}
+
+func readStat(pid int) (s stat, ok bool) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	first, last := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if err != nil || first < 0 || last < first {
+		return s, false
+	}
+	fields := strings.Fields(string(text[last+1:])) // from the third on
+	if len(fields) < 20 {
+		return s, false
+	}
+	s.name, s.state = string(text[first+1:last]), fields[0][0]
+	s.group, _ = strconv.Atoi(fields[2])
+	s.session, _ = strconv.Atoi(fields[3])
+	s.flags, _ = strconv.ParseUint(fields[6], 10, 64)
+	s.started, _ = strconv.ParseUint(fields[19], 10, 64)
+	return s, true
+}
+
+// childPids lists the children of this process, zombies included. Where the kernel has no such list (CONFIG_PROC_CHILDREN)
+// it is empty.
+func childPids() []int {
+	paths, _ := filepath.Glob("/proc/self/task/*/children")
+	var list []int
+	for _, path := range paths {
+		text, _ := os.ReadFile(path) // nothing of a thread that has ended
+		for _, word := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
+}
+
+// reapStrays ends and reaps what has left the launched process's group before it was reported: an init
+// process that takes its console has a session of its own by then. The launched process has ended, but has
+// not been reaped.
+func (l *launch) reapStrays() {
+	launched, ok := readStat(l.pid)
+	if !ok {
+		return // SIGCHLD is ignored, so there are no zombies
+	}
+	for _, pid := range childPids() {
+		if !l.isStray(pid, launched) {
+			continue
+		}
+		const patience = time.Second
+		syscall.Kill(pid, syscall.SIGKILL)
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != 0 && err != syscall.EINTR {
+				break
+			}
+		}
+	}
+}
+
+// isStray tells an init process of this launch from other children, which are not ours to wait for. It was
+// cloned from the launched process, whose name it has, and executed nothing; it is younger; it leads a
+// session; and nobody has been told of it. If it lives it has this launch's INITPIPE. (That it is a zombie
+// of another launch that has failed in the same way is possible, and does no harm.)
+func (l *launch) isStray(pid int, launched stat) bool {
+	const forkNoExec = 0x40 // PF_FORKNOEXEC
+	s, ok := readStat(pid)
+	if !ok || s.name != launched.name || s.flags&forkNoExec == 0 || s.session != pid || s.group != pid ||
+		s.started < launched.started || isKnown(pid) {
+		return false
+	}
+	if s.state == 'Z' {
+		return true
+	}
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, 3+len(l.cmd.ExtraFiles)))
+	return err == nil && link == l.theirs
+}

@@ -6,6 +6,7 @@ package within
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/nsenter/parent"
 )
 
 var hostname = Register("test.hostname", func(context.Context, struct{}) (string, error) { return os.Hostname() })
@@ -147,49 +150,40 @@ func handleSIGCHLD() {
 	signal.Stop(c)
 }
 
+// TestRootless has the same table for a user who is not root: everything is made new, in a user namespace
+// that is new too, or joined, by way of the user namespace in which the user has made it.
 func TestRootless(t *testing.T) {
 	requireRoot(t) // to be somebody else
-	if output := runRole(t, 1000, "rootless"); !strings.HasSuffix(output, "13 ways\n") {
-		t.Errorf("got %s", output)
+	output := runRole(t, 1000, "rootless")
+	ways := 0
+	for _, line := range strings.Split(strings.TrimSpace(output), "\n") {
+		what, result, found := strings.Cut(line, ": ")
+		if !found {
+			t.Errorf("the user says %q", line)
+			continue
+		}
+		ways++
+		t.Run(what, func(t *testing.T) {
+			if result != "right" {
+				t.Error(result)
+			}
+		})
+	}
+	if want := len(All.Each())*5 + 5; ways != want {
+		t.Errorf("%d ways, want %d:\n%s", ways, want, output)
 	}
 }
 
-// The user makes everything new, and joins what another process of the user has made.
 func init() {
 	roles["rootless"] = func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		ways := 0
-		check := func(what string, p *Proc, kinds Namespaces, target string) error {
-			v, err := look.Call(ctx, p, struct{}{})
-			if err != nil {
-				return fmt.Errorf("%s: %w", what, err)
+		say := func(what string, err error) {
+			if err == nil {
+				err = errors.New("right")
 			}
-			if v.UID != 0 || v.GID != 0 || v.UIDMap != "0 1000 1" {
-				return fmt.Errorf("%s: uid %d, gid %d, uid_map %s", what, v.UID, v.GID, v.UIDMap)
-			}
-			for _, kind := range kinds.Each() {
-				own, _ := os.Readlink("/proc/self/ns/" + kind.String())
-				theirs, _ := os.Readlink(target + "/ns/" + kind.String())
-				got := v.Namespaces[kind.String()]
-				// Where a pid namespace is another than that of /proc nothing is to be seen.
-				if kind != PID && (got == own || theirs != "" && got != theirs) {
-					return fmt.Errorf("%s: the %v namespace is %s, own %s, target's %s", what, kind, got, own, theirs)
-				}
-			}
-			ways++
-			return nil
+			fmt.Printf("%s: %v\n", what, err)
 		}
-		for _, kind := range All.Each() {
-			if err := check("create "+kind.String(), &Proc{New: User | kind}, User|kind, ""); err != nil {
-				return err
-			}
-		}
-		offset := []TimeOffset{{Clock: "boottime", Seconds: 1000}}
-		if err := check("create all", &Proc{New: All, TimeOffsets: offset}, All&^PID, ""); err != nil {
-			return err
-		}
-
 		// A program, since the process of a function is not dumpable.
 		sleep := Command(&Proc{New: All}, "sleep", "60")
 		if err := sleep.Start(ctx); err != nil {
@@ -198,28 +192,51 @@ func init() {
 		defer sleep.Wait()
 		defer sleep.Process.Kill()
 		pid := sleep.Process.Pid
-		folder := fmt.Sprintf("/proc/%d", pid)
 		pidfd, err := sleep.running.init.Pidfd()
 		if err != nil {
 			return err
 		}
 		defer pidfd.Close()
-		file, err := os.Open(folder + "/ns/net")
+		ways, closeFiles, err := waysInto(pid, pidfd, true)
+		defer closeFiles()
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		for what, target := range map[string]Target{
-			"all by pid":   Of(pid, All),
-			"all by pidfd": OfPidfd(pidfd, All),
-			"paths":        Path(User, folder+"/ns/user").And(Path(Net, folder+"/ns/net")),
-			"fd":           Of(pid, User).And(FD(Net, file)),
-		} {
-			if err := check(what, &Proc{Target: target}, User|Net, folder); err != nil {
+		target := namespacesOf(pid)
+		for _, w := range ways {
+			say(fmt.Sprintf("%v by %s", w.kind, w.name), w.check(ctx, target))
+		}
+
+		everything := func(p *Proc, joined bool) error {
+			v, err := look.Call(ctx, p, struct{}{})
+			if err != nil {
 				return err
 			}
+			for kind, link := range target {
+				if got := v.Namespaces[kind.String()]; got != "" && (got == link) != joined {
+					return fmt.Errorf("the %v namespace is %s, the target's %s", kind, got, link)
+				}
+			}
+			return nil
 		}
-		fmt.Println(ways, "ways")
+		v, err := look.Call(ctx, &Proc{New: User}, struct{}{})
+		if err == nil && v.UIDMap != "0 1000 1" {
+			err = fmt.Errorf("the map is %q", v.UIDMap)
+		}
+		say("root is the user", err)
+		say("all by pid", everything(&Proc{Target: Of(pid, All)}, true))
+		say("all by pidfd", everything(&Proc{Target: OfPidfd(pidfd, All)}, true))
+		offset := []TimeOffset{{Clock: "boottime", Seconds: 1000}}
+		say("create all", everything(&Proc{New: All, TimeOffsets: offset}, false))
+		// Without the user namespace the kernel refuses, and it is said of what.
+		_, err = look.Call(ctx, &Proc{Target: Of(pid, Net)}, struct{}{})
+		var fatal *parent.FatalError
+		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Namespace != Net {
+			err = fmt.Errorf("not refused: %w", err)
+		} else {
+			err = nil
+		}
+		say("net alone", err)
 		return nil
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // panicOf is what a function panics with.
@@ -148,6 +149,64 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 	}
 	if _, err := look.Call(deadline(t, short), &Proc{Target: Of(ended, Net)}, struct{}{}); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("%v is not ESRCH", err)
+	}
+}
+
+// TestProcThatIsNoProcfsIsRefused: whoever can mount something on /proc could say which program the child is,
+// and which namespaces those of a process are.
+func TestProcThatIsNoProcfsIsRefused(t *testing.T) {
+	requireRoot(t)
+	cmd := inRole("fake-proc")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	timer := time.AfterFunc(short, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+func init() {
+	roles["fake-proc"] = func() error {
+		pidfd, _, errno := syscall.Syscall(434, uintptr(os.Getpid()), 0, 0)
+		if errno != 0 {
+			return errno
+		}
+		file := os.NewFile(pidfd, "pidfd")
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := syscall.Mount("tmpfs", "/proc", "tmpfs", 0, ""); err != nil {
+			return err
+		}
+		expect := func(want string) error {
+			for name, p := range map[string]*Proc{
+				"nothing": {}, "pid": {Target: Of(1, Net)}, "pidfd": {Target: OfPidfd(file, Net)}, "new": {New: PID},
+			} {
+				started := false
+				p.Started = func(int) error { started = true; return nil }
+				_, err := look.Call(context.Background(), p, struct{}{})
+				if err == nil || err.Error() != want || started {
+					return fmt.Errorf("%s: %w, want %s", name, err, want)
+				}
+			}
+			return nil
+		}
+		if err := expect("within: /proc is needed: statfs: no such file or directory"); err != nil {
+			return err
+		}
+		// As it is needed, but for what it is.
+		for _, name := range []string{"self/ns", "1/ns", "self/fdinfo"} {
+			if err := os.MkdirAll("/proc/"+name, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := os.Symlink("/bin/true", "/proc/self/exe"); err != nil {
+			return err
+		}
+		if err := os.WriteFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd), []byte("Pid:\t1\n"), 0o644); err != nil {
+			return err
+		}
+		return expect("within: /proc/self does not lie on procfs")
 	}
 }
 

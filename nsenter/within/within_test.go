@@ -74,46 +74,134 @@ func seen(t *testing.T, p *Proc) map[Namespaces]string {
 	return links
 }
 
+// way is one of the ways into one kind of namespace.
+type way struct {
+	kind Namespaces
+	name string // "create", or how it is joined
+	proc *Proc
+}
+
+// waysInto are all kinds of namespaces of a process, joined in each way, or created. A caller who is not
+// root comes in by the user namespace that owns them.
+func waysInto(pid int, pidfd *os.File, rootless bool) (ways []way, closeFiles func(), err error) {
+	var files []*os.File
+	closeFiles = func() {
+		for _, file := range files {
+			file.Close()
+		}
+	}
+	for _, kind := range All.Each() {
+		path := fmt.Sprintf("/proc/%d/ns/%v", pid, kind)
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, closeFiles, err
+		}
+		files = append(files, file)
+		for name, target := range map[string]Target{
+			"pid":   Of(pid, kind),
+			"pidfd": OfPidfd(pidfd, kind),
+			"path":  Path(kind, path),
+			"fd":    FD(kind, file),
+		} {
+			if rootless && kind != User {
+				target = target.And(Of(pid, User))
+			}
+			ways = append(ways, way{kind, name, &Proc{Target: target}})
+		}
+		create := &Proc{New: kind}
+		if rootless {
+			create.New |= User
+		}
+		ways = append(ways, way{kind, "create", create})
+	}
+	return ways, closeFiles, nil
+}
+
+// check calls a function that looks around, in a session of its own, and says what is not as it should be.
+// The namespaces of the target are as the caller sees them.
+func (w way) check(ctx context.Context, target map[Namespaces]string) error {
+	s, err := w.proc.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	v, err := look.Call(ctx, s, struct{}{})
+	if err != nil {
+		return err
+	}
+	if v.UID != 0 || v.GID != 0 {
+		return fmt.Errorf("uid %d, gid %d", v.UID, v.GID)
+	}
+	// Whoever is in another pid namespace than /proc is not to be seen there.
+	inside := v.Pid != s.Pid()
+	if inside != (w.kind == PID) {
+		return fmt.Errorf("pid %d inside is %d outside", v.Pid, s.Pid())
+	}
+	if inside {
+		// The target's pid 1 was there before.
+		if (v.Pid == 1) != (w.name == "create") {
+			return fmt.Errorf("pid %d inside", v.Pid)
+		}
+		return nil
+	}
+	for _, kind := range All.Each() {
+		own, err := os.Readlink("/proc/thread-self/ns/" + kind.String())
+		if err != nil {
+			return err
+		}
+		got, theirs := v.Namespaces[kind.String()], target[kind]
+		switch {
+		case kind != w.kind && kind == User && (w.proc.New.Has(User) || got == theirs):
+			// which a caller who is not root cannot do without
+		case kind != w.kind:
+			if got != own {
+				return fmt.Errorf("the %v namespace is another one", kind)
+			}
+		case w.name == "create":
+			if got == own || got == theirs {
+				return fmt.Errorf("the %v namespace is not new", kind)
+			}
+		case got != theirs:
+			return fmt.Errorf("the %v namespace is not joined", kind)
+		}
+	}
+	return nil
+}
+
+func namespacesOf(pid int) map[Namespaces]string {
+	links := make(map[Namespaces]string)
+	for _, kind := range All.Each() {
+		links[kind], _ = os.Readlink(fmt.Sprintf("/proc/%d/ns/%v", pid, kind))
+	}
+	return links
+}
+
 // TestKinds is the table: each kind of namespace, joined in each way, or created.
 func TestKinds(t *testing.T) {
 	requireRoot(t)
 	target := fixture(t, All, "")
 	nothingLeft(t)
 	pidfd := openPidfd(t, target)
-	for _, kind := range All.Each() {
-		path := fmt.Sprintf("/proc/%d/ns/%v", target, kind)
-		file, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		for name, p := range map[string]*Proc{
-			"pid":    {Target: Of(target, kind)},
-			"pidfd":  {Target: OfPidfd(pidfd, kind)},
-			"path":   {Target: Path(kind, path)},
-			"fd":     {Target: FD(kind, file)},
-			"create": {New: kind},
-		} {
-			t.Run(fmt.Sprintf("%v by %s", kind, name), func(t *testing.T) {
-				for other, link := range seen(t, p) {
-					own, theirs := namespaceOf(t, os.Getpid(), other), namespaceOf(t, target, other)
-					switch {
-					case other != kind:
-						if link != own {
-							t.Errorf("the %v namespace is another one", other)
-						}
-					case name == "create":
-						if link == own || link == theirs {
-							t.Errorf("the %v namespace is not new", other)
-						}
-					case link != theirs:
-						t.Errorf("the %v namespace is not joined", other)
-					}
-				}
-			})
-		}
+	defer pidfd.Close()
+	ways, closeFiles, err := waysInto(target, pidfd, false)
+	defer closeFiles()
+	if err != nil {
+		t.Fatal(err)
 	}
-	pidfd.Close()
+	for _, w := range ways {
+		t.Run(fmt.Sprintf("%v by %s", w.kind, w.name), func(t *testing.T) {
+			if err := w.check(deadline(t, short), namespacesOf(target)); err != nil {
+				t.Error(err)
+			}
+			if w.kind != PID {
+				return
+			}
+			link, theirs := seen(t, w.proc)[PID], namespaceOf(t, target, PID)
+			if (link == theirs) == (w.name == "create") || link == namespaceOf(t, os.Getpid(), PID) {
+				t.Errorf("the pid namespace is %s, the target's %s", link, theirs)
+			}
+		})
+	}
 }
 
 func openPidfd(t *testing.T, pid int) *os.File {

@@ -291,9 +291,21 @@ func TestThreads(t *testing.T) {
 		}
 		seen[tid] = true
 	}
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.Pid()))
-	if err != nil || len(tasks) > 25 {
-		t.Errorf("%d threads are left (%v)", len(tasks), err)
+	// Those that have served end soon, and those that are kept for the next calls are few.
+	tasks := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.Pid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	if n := tasks(); n > 45 {
+		t.Errorf("%d threads after 50 calls", n)
+	}
+	for end := time.Now().Add(5 * time.Second); tasks() > 25; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d threads are left", tasks())
+		}
 	}
 }
 

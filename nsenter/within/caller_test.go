@@ -176,7 +176,8 @@ func TestRootless(t *testing.T) {
 
 func init() {
 	roles["rootless"] = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		// With -race each of these processes takes long to start.
+		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		defer cancel()
 		say := func(what string, err error) {
 			if err == nil {

@@ -75,7 +75,7 @@ func runRole(t *testing.T, uid uint32, role string, arguments ...string) string 
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
-	timer := time.AfterFunc(40*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(100*time.Second, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	output, err := cmd.CombinedOutput()
 	if err != nil {

@@ -333,7 +333,7 @@ func TestDeathOfTheCaller(t *testing.T) {
 		caller.Wait()
 	}
 	var left []string
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if left = withArgument(marker); len(left) == 0 {
 			break
 		}

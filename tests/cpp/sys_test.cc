@@ -6,13 +6,21 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <initializer_list>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace nsenter {
 namespace {
@@ -101,6 +109,44 @@ TEST(Sys, CloseAllFromLeavesTheOthers) {
   }));
 }
 
+// Emulators, and valgrind, answer themselves what is asked of limits and filters.
+#ifndef NSEXEC_EMULATED
+
+/// From now on these system calls fail with EPERM, as under a filter of a container's.
+void Forbid(std::initializer_list<int> calls) {
+  std::vector<sock_filter> program;
+  program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
+  for (const int call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog filter = {static_cast<unsigned short>(program.size()), program.data()};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+TEST(Sys, CloseAllFromClosesOneByOneWhereItMust) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    const rlimit few = {64, 64};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (const int fd : {3, 4, 50, 63}) dup2(0, fd);
+    Forbid({SYS_close_range});
+    EXPECT_EQ(sys::CloseAllFrom(4), 0);
+    EXPECT_NE(fcntl(3, F_GETFD), -1);
+    for (int fd = 4; fd < 64; ++fd) EXPECT_EQ(fcntl(fd, F_GETFD), -1) << fd;
+  }));
+}
+
+TEST(Sys, CloseAllFromSaysThatItCannot) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    Forbid({SYS_close_range, SYS_prlimit64});
+    EXPECT_EQ(sys::CloseAllFrom(3), -EPERM);
+  }));
+}
+
+#endif
+
 /// Whatever opens descriptors, opened in a process without those of stdio that are in `closed`.
 void ExpectAboveStdio(int closed) {
   SCOPED_TRACE(closed);
@@ -128,6 +174,37 @@ void ExpectAboveStdio(int closed) {
 TEST(Sys, EveryDescriptorIsAboveStdioAndCloseOnExec) {
   for (int closed = 0; closed < 8; ++closed) ExpectAboveStdio(closed);
 }
+
+#ifndef NSEXEC_EMULATED  // as above
+
+/// Makes a pair with standard input and output free and `limit` descriptors allowed, of which one
+/// at least would have to be moved to a number that is not.
+void ExpectNothingLeftOfPair(int (*make)(int ret_fds[2]), rlim_t limit, int error) {
+  SCOPED_TRACE(limit);
+  test::ExpectExit(test::RunInChild([=] {
+                     sys::CloseAllFrom(3);
+                     close(0);
+                     close(1);
+                     const rlimit few = {limit, limit};
+                     bool right = setrlimit(RLIMIT_NOFILE, &few) == 0;
+                     int fds[2];
+                     right = right && make(fds) == -error;
+                     for (int fd = 0; fd < 5; ++fd) {
+                       right = right && (fcntl(fd, F_GETFD) != -1) == (fd == 2);
+                     }
+                     _exit(right ? 0 : 1);
+                   }),
+                   0, "");
+}
+
+TEST(Sys, NothingIsLeftOfAPairThatCannotBeMoved) {
+  for (const auto make : {sys::Pipe, sys::SocketPair}) {
+    ExpectNothingLeftOfPair(make, 3, EINVAL);  // there is no number above 2
+    ExpectNothingLeftOfPair(make, 4, EMFILE);  // there is one, but no second
+  }
+}
+
+#endif
 
 TEST(Sys, IdsAreThoseOfTheKernel) {
   EXPECT_EQ(sys::ProcessId(), getpid());

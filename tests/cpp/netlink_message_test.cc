@@ -271,5 +271,16 @@ TEST(HasBootstrapType, NeedsSixBytes) {
   EXPECT_FALSE(HasBootstrapType("{\"args"));
 }
 
+TEST(ParseMessage, ForgetsTheNamespacesThatALaterListReplaces) {
+  const std::string message =
+      Message(Attribute(27282, Text("ipc:/a,net:/b,user:/c")) + Attribute(27282, Text("uts:/d")));
+  const Result<Bootstrap> parsed = ParseMessage(message);
+  EXPECT_SUCCESS(parsed);
+  EXPECT_TRUE(parsed.value().Joins(CLONE_NEWUTS));
+  for (const int type : {CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUSER}) {
+    EXPECT_FALSE(parsed.value().Joins(type)) << type;
+  }
+}
+
 }  // namespace
 }  // namespace nsenter

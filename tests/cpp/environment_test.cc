@@ -69,8 +69,9 @@ TEST(ParseNumber, TakesCanonicalDecimals) {
 }
 
 TEST(ParseNumber, NamesTheVariableAndItsValue) {
-  for (const std::string value : {"", " ", "07", "00", "+7", "-7", "-0", " 7", "7 ", "7x", "x",
-                                  "0x7", "7.0", "7\n", "\xd9\xa7"}) {
+  for (const std::string value :
+       {"", " ", "07", "00", "+7", "-7", "-0", " 7", "7 ", "7x", "x", "0x7", "7.0", "7\n",
+        "\xd9\xa7", "7/", "7:", "x4294967296", "02147483648"}) {
     EXPECT_ERROR(ParseNumber("NAME", value.c_str()),
                  "invalid NAME \"" + value + "\": not a decimal number");
   }

@@ -282,5 +282,21 @@ TEST(ParseMessage, ForgetsTheNamespacesThatALaterListReplaces) {
   }
 }
 
+TEST(ParseMessage, TakesTheKernelsRangeOfOomScores) {
+  const auto parse = [](const std::string& score) {
+    const Result<Bootstrap> parsed = ParseMessage(Message(Attribute(27286, Text(score))));
+    return parsed.ok() ? "set to " + std::string(parsed.value().oom_score_adj)
+                       : test::Describe(parsed);
+  };
+  for (const std::string score : {"0", "-0", "9", "10", "999", "1000", "-1", "-1000"}) {
+    EXPECT_EQ(parse(score), "set to " + score);
+  }
+  EXPECT_EQ(parse(""), "set to ");
+  for (const std::string score : {"-", "00", "01", "-01", "1001", "-1001", "10000", "1/",
+                                  "1:", "+1", " 1", "1 ", "--1", "18446744073709551617"}) {
+    EXPECT_EQ(parse(score), "OOM_SCORE_ADJ is no number from -1000 to 1000: \"" + score + '"');
+  }
+}
+
 }  // namespace
 }  // namespace nsenter

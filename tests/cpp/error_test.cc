@@ -39,8 +39,7 @@ TEST(Error, TakesTheCodeEitherWay) {
 
 TEST(Error, CutsALongText) {
   const Error error = Error::Of(std::string(2000, 'x'));
-  EXPECT_EQ(error.text().size(), kErrorTextSize);
-  EXPECT_EQ(error.text().substr(kErrorTextSize - 4), "x...");
+  EXPECT_EQ(error.text(), std::string(997, 'x') + "...");
 }
 
 TEST(Error, CanHaveBeenReported) { EXPECT_TRUE(Error::AlreadyReported().reported()); }

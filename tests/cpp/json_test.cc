@@ -43,6 +43,16 @@ TEST(AppendJsonEscaped, KeepsTheReserveAndCutsNoEscape) {
   }
 }
 
+// Whatever comes next, there is room for its escape and for the dots.
+TEST(AppendJsonEscaped, FillsTheLineUpToThat) {
+  for (const std::size_t fits : {std::size_t{23}, std::size_t{24}, std::size_t{32}}) {
+    FixedText<32> line;
+    AppendJsonEscaped(line, std::string(fits, 'x'), 0);
+    EXPECT_EQ(line.view(), fits < 25 ? std::string(fits, 'x') : std::string(24, 'x') + "...")
+        << fits;
+  }
+}
+
 TEST(AppendEscaped, EscapesControlCharactersOnStandardError) {
   FixedText<64> line;
   AppendEscaped(line, "a\n\"b\\\x1b[0m", kNothingSpecial, 0);

@@ -108,10 +108,10 @@ TEST(HandOverCopy, DoesNotWaitAtTheGateUnprepared) {
 }
 
 TEST(HandOverCopy, SaysWhatCouldNotBeCreated) {
-  EXPECT_EQ(HandItOver(Memory::kCopied, "pipe2(O_CLOEXEC) = EMFILE"),
-            "failed to create a pipe for the init process: Too many open files");
-  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("EAGAIN") + "close(6)\nclose(5)\n"),
-            "failed to create the init process: Resource temporarily unavailable");
+  EXPECT_EQ(HandItOver(Memory::kCopied, "pipe2(O_CLOEXEC) = EPERM"),
+            "failed to create a pipe for the init process: Operation not permitted");
+  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("EPERM") + "close(6)\nclose(5)\n"),
+            "failed to create the init process: Operation not permitted");
 }
 
 std::string Share(const std::string& pid) {
@@ -142,8 +142,8 @@ TEST(HandOverSharedMemory, SaysThatTheReportFailed) {
 }
 
 TEST(HandOverSharedMemory, SaysWhatCouldNotBeCreated) {
-  EXPECT_EQ(HandItOver(Memory::kShared, Share("EAGAIN")),
-            "failed to create the init process: Resource temporarily unavailable");
+  EXPECT_EQ(HandItOver(Memory::kShared, Share("EPERM")),
+            "failed to create the init process: Operation not permitted");
 }
 
 // What the init process does on the other stack. That it goes on afterwards, the real kernel has to
@@ -168,9 +168,9 @@ TEST(HandOverSharedMemory, WaitsAgainIfTheLaunchedProcessIsNotGone) {
 
 TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
   ExpectToLeave(Memory::kShared, Share("0") + R"(
-    futex(FUTEX_WAIT, 1) = ENOSYS
+    futex(FUTEX_WAIT, 1) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to wait for the launched process: Function not implemented\n")
+    write(2, "FATAL: failed to wait for the launched process: Operation not permitted\n")
     exit(1)
   )",
                 1);
@@ -180,15 +180,15 @@ TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
 TEST(HandOverSharedMemory, NeedsToBeToldOfTheEnd) {
   EXPECT_EQ(HandItOver(Memory::kShared, R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    set_tid_address(a pointer) = ENOSYS
+    get_robust_list() = EPERM
+    set_tid_address(a pointer) = EPERM
   )"),
-            "failed to set the address of the thread id: Function not implemented");
+            "failed to set the address of the thread id: Operation not permitted");
 }
 
 TEST(HandOverSharedMemory, CopiesWhereSharingWouldNotDo) {
-  EXPECT_EQ(HandItOver(Memory::kShared, "memory is copied\npipe2(O_CLOEXEC) = EMFILE"),
-            "failed to create a pipe for the init process: Too many open files");
+  EXPECT_EQ(HandItOver(Memory::kShared, "memory is copied\npipe2(O_CLOEXEC) = EPERM"),
+            "failed to create a pipe for the init process: Operation not permitted");
 }
 
 }  // namespace

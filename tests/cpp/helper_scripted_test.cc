@@ -99,32 +99,32 @@ TEST(Helper, IsTakenAtItsWordOnly) {
 TEST(Helper, SaysWhatFailed) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
     close(5)
-    write(6, "w") = EIO
+    write(6, "w") = EPERM
     close(6)
     close(3)
   )"),
-            "failed to ask the helper for the id maps: Input/output error");
+            "failed to ask the helper for the id maps: Operation not permitted");
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
     close(5)
     write(6, "w")
-    read(6, 1) = EIO
+    read(6, 1) = EPERM
     close(6)
     close(3)
   )"),
-            "failed to read the helper's answer: Input/output error");
-  EXPECT_EQ(StartAndWrite(Start("EAGAIN") + R"(
+            "failed to read the helper's answer: Operation not permitted");
+  EXPECT_EQ(StartAndWrite(Start("EPERM") + R"(
     close(6)
     close(5)
     close(3)
   )"),
-            "failed to create the helper: Resource temporarily unavailable");
+            "failed to create the helper: Operation not permitted");
   EXPECT_EQ(StartAndWrite(R"(
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
     fstatfs(3) = PROC_SUPER_MAGIC
-    socketpair() = EMFILE
+    socketpair() = EPERM
     close(3)
   )"),
-            "failed to create a socket for the helper: Too many open files");
+            "failed to create a socket for the helper: Operation not permitted");
 }
 
 // The helper's own side, which ends in exit.
@@ -197,10 +197,10 @@ TEST(HelperProcess, SaysWhyBeforeItAnswers) {
   ExpectHelper(R"(
     close(6)
     read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EACCES
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EPERM
     poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to open uid_map: Permission denied\n")
+    write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
     write(5, "f")
     exit(1)
   )",
@@ -222,10 +222,10 @@ TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
 TEST(HelperProcess, WritesNothingWithoutARequest) {
   ExpectHelper(R"(
     close(6)
-    read(5, 1) = EIO
+    read(5, 1) = EPERM
     poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to read the launched process's request: Input/output error\n")
+    write(2, "FATAL: failed to read the launched process's request: Operation not permitted\n")
     write(5, "f")
     exit(1)
   )",

@@ -61,8 +61,8 @@ TEST(ParseIdMap, FindsASingleId) {
 TEST(ParseIdMap, RefusesWhatIsNoMap) {
   for (const std::string line :
        {"", " ", "0", "0 0", "0 0 1 1", "0 0 0", "x 0 1", "0 -1 1", "0 +1 1", "0 0x1 1", "0,0,1",
-        "0 0 1\r", "/ 0 1", "1/ 0 1", "1: 0 1", "0 0 4294967296", "0 4294967296 1", "99999999999 0 1",
-        "0 0 00000000001"}) {
+        "0 0 1\r", "/ 0 1", "1/ 0 1", "1: 0 1", "0 0 4294967296", "0 4294967296 1",
+        "99999999999 0 1", "0 0 00000000001"}) {
     EXPECT_EQ(ErrorOf(line + "\n"),
               "UIDMAP line 1 is not \"inside outside count\": \"" + line + '"');
     EXPECT_EQ(ErrorOf("0 1 2\n" + line + "\n"),

@@ -70,8 +70,8 @@ TEST(WriteIdMaps, DoesNotDenySetgroupsIfTheyAreAskedFor) {
   Bootstrap bootstrap = WithMaps();
   bootstrap.rootless_euid = true;
   bootstrap.setgroups = true;
-  EXPECT_EQ(Write(bootstrap, "openat(3, \"uid_map\", O_WRONLY|O_CLOEXEC) = EIO"),
-            "failed to open uid_map: Input/output error");
+  EXPECT_EQ(Write(bootstrap, "openat(3, \"uid_map\", O_WRONLY|O_CLOEXEC) = EPERM"),
+            "failed to open uid_map: Operation not permitted");
 }
 
 TEST(WriteIdMaps, DoesWithoutAKernelThatKnowsSetgroups) {
@@ -80,17 +80,17 @@ TEST(WriteIdMaps, DoesWithoutAKernelThatKnowsSetgroups) {
   EXPECT_EQ(Write(bootstrap, R"(
     openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = ENOENT
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n") = EIO
+    write(4, "0 1000 10\n") = EPERM
     close(4)
   )"),
-            "failed to write \"0 1000 10\n\" to uid_map: Input/output error");
+            "failed to write \"0 1000 10\n\" to uid_map: Operation not permitted");
 }
 
 TEST(WriteIdMaps, WritesNoMapIfSetgroupsCannotBeDenied) {
   Bootstrap bootstrap = WithMaps();
   bootstrap.rootless_euid = true;
-  EXPECT_EQ(Write(bootstrap, "openat(3, \"setgroups\", O_WRONLY|O_CLOEXEC) = EACCES"),
-            "failed to open setgroups: Permission denied");
+  EXPECT_EQ(Write(bootstrap, "openat(3, \"setgroups\", O_WRONLY|O_CLOEXEC) = EPERM"),
+            "failed to open setgroups: Operation not permitted");
   EXPECT_EQ(Write(bootstrap, R"(
     openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
     write(4, "deny") = EPERM

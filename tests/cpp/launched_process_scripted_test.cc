@@ -69,8 +69,8 @@ TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
 TEST(EnterNamespaces, IsNotDumpableWhereItJoins) {
   Bootstrap bootstrap;
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, "prctl(PR_SET_DUMPABLE, 0) = EINVAL"),
-            "failed to become non-dumpable: Invalid argument");
+  EXPECT_EQ(Enter(bootstrap, "prctl(PR_SET_DUMPABLE, 0) = EPERM"),
+            "failed to become non-dumpable: Operation not permitted");
 }
 
 // Entering a user namespace makes the process as dumpable as /proc/sys/fs/suid_dumpable says.
@@ -134,8 +134,8 @@ TEST(EnterNamespaces, MustTakeItsIds) {
   bootstrap.setgroups = true;
   EXPECT_EQ(Enter(bootstrap, "setresuid(0) = EPERM"),
             "failed to become uid 0: Operation not permitted");
-  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0) = EINVAL"),
-            "failed to become gid 0: Invalid argument");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0) = EPERM"),
+            "failed to become gid 0: Operation not permitted");
   EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\nsetgroups(0) = EPERM"),
             "failed to give up the supplementary groups: Operation not permitted");
 }
@@ -254,10 +254,10 @@ TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
             "the helper ended before it had written the id maps");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
     geteuid() = 0
-    prctl(PR_GET_DUMPABLE) = EINVAL
+    prctl(PR_GET_DUMPABLE) = EPERM
     close(3)
   )"),
-            "failed to find out whether we are dumpable: Invalid argument");
+            "failed to find out whether we are dumpable: Operation not permitted");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
@@ -275,9 +275,9 @@ TEST(EnterNamespaces, DoesNotReturnIfItCannotWaitForTheHelpersEnd) {
                          << Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
     write(6, "w")
-    futex(FUTEX_WAIT, 1) = ENOSYS
+    futex(FUTEX_WAIT, 1) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "failed to wait for the helper's end: Function not implemented\n")
+    write(2, "failed to wait for the helper's end: Operation not permitted\n")
     exit(1)
   )");
                    }),

@@ -62,12 +62,12 @@ TEST(Log, AddsStrerrorToAFatalLine) {
 TEST(Log, SaysFatalErrorsOnStandardErrorWithoutAPipe) {
   const ScriptedKernel kernel(R"(
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to x: Input/output error\n")
+    write(2, "FATAL: failed to x: Operation not permitted\n")
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: x\n")
   )");
   Log("FATAL: ").Debug("not said");
-  Log("FATAL: ").Fatal(Error::WithCode(EIO, "failed to x"));
+  Log("FATAL: ").Fatal(Error::WithCode(EPERM, "failed to x"));
   Log("nsenter: ").Fatal(Error::Of("x"));
 }
 

@@ -79,13 +79,13 @@ TEST(RunMappingTool, SaysHowItEnded) {
 
 TEST(RunMappingTool, SaysWhatFailed) {
   EXPECT_EQ(RunTool("readlink(\"/proc/self\") = \"41\"\ngetpid() = 41\n"
-                    "sigaction(SIGCHLD, SIG_DFL) = EINVAL"),
-            "failed to stop ignoring SIGCHLD for /bin/newuidmap: Invalid argument");
-  EXPECT_EQ(RunTool(std::string(kReady) + "clone(CLONE_VM|CLONE_VFORK, NULL, function) = EAGAIN"),
-            "failed to create a process for /bin/newuidmap: Resource temporarily unavailable");
+                    "sigaction(SIGCHLD, SIG_DFL) = EPERM"),
+            "failed to stop ignoring SIGCHLD for /bin/newuidmap: Operation not permitted");
+  EXPECT_EQ(RunTool(std::string(kReady) + "clone(CLONE_VM|CLONE_VFORK, NULL, function) = EPERM"),
+            "failed to create a process for /bin/newuidmap: Operation not permitted");
   EXPECT_EQ(RunTool(std::string(kReady) +
-                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = ECHILD"),
-            "failed to wait for /bin/newuidmap: No child processes");
+                    "clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50\nwaitpid(50) = EPERM"),
+            "failed to wait for /bin/newuidmap: Operation not permitted");
 }
 
 }  // namespace

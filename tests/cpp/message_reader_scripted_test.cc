@@ -56,11 +56,11 @@ TEST(MessageReader, SaysWhereAMessageEnded) {
     read(3, 16) = "\<4:20>\<2:62000>\<2:0>\<8:0>"
     read(3, 4) = "res"
     read(3, 1) = ""
-    read(3, 16) = EIO
+    read(3, 16) = EPERM
   )");
   EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 19 of 20 bytes");
   EXPECT_ERROR(MessageReader().ReadFrom(3),
-               "failed to read the bootstrap message: Input/output error");
+               "failed to read the bootstrap message: Operation not permitted");
 }
 
 TEST(MessageReader, MapsMemoryForALongMessage) {
@@ -68,17 +68,18 @@ TEST(MessageReader, MapsMemoryForALongMessage) {
     read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
     mmap(16385)
     read(3, 16369) = "abc"
-    read(3, 16366) = EIO
+    read(3, 16366) = EPERM
     munmap(16385)
     read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
-    mmap(16385) = ENOMEM
+    mmap(16385) = EPERM
   )");
   {
     MessageReader reader;
-    EXPECT_ERROR(reader.ReadFrom(3), "failed to read the bootstrap message: Input/output error");
+    EXPECT_ERROR(reader.ReadFrom(3),
+                 "failed to read the bootstrap message: Operation not permitted");
   }
   EXPECT_ERROR(MessageReader().ReadFrom(3),
-               "failed to map 16385 bytes for the bootstrap message: Cannot allocate memory");
+               "failed to map 16385 bytes for the bootstrap message: Operation not permitted");
 }
 
 TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {

@@ -82,9 +82,9 @@ TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
     setresuid(0)
     setresgid(0)
     getppid() = 41
-    pipe2(O_CLOEXEC) = EMFILE
+    pipe2(O_CLOEXEC) = EPERM
   )"),
-            "failed to create a pipe for the init process: Too many open files");
+            "failed to create a pipe for the init process: Operation not permitted");
 }
 
 TEST(ServeNetlink, DoesNothingOfAMessageThatIsBroken) {
@@ -106,10 +106,10 @@ TEST(ServeNetlink, LogsStartAndAffinityBeforeItReads) {
     getpid() = 42
     poll(4, POLLOUT, 0) = POLLOUT
     write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: affinity: 0x3\"}\n")
-    read(3, 16) = EIO
+    read(3, 16) = EPERM
   )",
                   log),
-            "failed to read the bootstrap message: Input/output error");
+            "failed to read the bootstrap message: Operation not permitted");
 }
 
 TEST(ServeNetlink, LogsTheFirst64CpusAndDoesWithoutAnAnswer) {
@@ -120,9 +120,9 @@ TEST(ServeNetlink, LogsTheFirst64CpusAndDoesWithoutAnAnswer) {
       getpid() = 42
       poll(4, POLLOUT, 0) = 0
       sched_getaffinity() = )" +
-                        answer + "\n" + line + "\nread(3, 16) = EIO",
+                        answer + "\n" + line + "\nread(3, 16) = EPERM",
                     log),
-              "failed to read the bootstrap message: Input/output error");
+              "failed to read the bootstrap message: Operation not permitted");
   };
   const auto line = [](const std::string& mask) {
     return "getpid() = 42\npoll(4, POLLOUT, 0) = POLLOUT\nwrite(4, \"{\\\"level\\\":\\\"debug\\\", "
@@ -138,8 +138,8 @@ TEST(ServeNetlink, FindsOutNoAffinityThatTheLevelWouldDrop) {
   Log log("FATAL: ");
   log.SendTo(4);
   log.SetLevel(4);
-  EXPECT_EQ(Serve("read(3, 16) = EIO", log),
-            "failed to read the bootstrap message: Input/output error");
+  EXPECT_EQ(Serve("read(3, 16) = EPERM", log),
+            "failed to read the bootstrap message: Operation not permitted");
 }
 
 }  // namespace

@@ -93,10 +93,10 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
 
 TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
   ExpectNsexec({kInitPipe, kLogPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EBADF\n") + kFit + R"(
-    fcntl(4, F_GETFL) = EBADF
+               std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EPERM\n") + kFit + R"(
+    fcntl(4, F_GETFL) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Bad file descriptor\n")
+    write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Operation not permitted\n")
     exit(1)
   )",
                1);

@@ -34,20 +34,20 @@ TEST(OwnProc, IsNotOpenedWhereItIsNoProcfs) {
     fstatfs(3) = 16914836
     close(3)
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = EIO
+    fstatfs(3) = EPERM
     close(3)
   )");
   EXPECT_ERROR(OwnProc::Open(), "failed to open /proc/self: No such file or directory");
   EXPECT_ERROR(OwnProc::Open(), "/proc/self does not lie on procfs");
   EXPECT_ERROR(OwnProc::Open(),
-               "failed to check that /proc/self lies on procfs: Input/output error");
+               "failed to check that /proc/self lies on procfs: Operation not permitted");
 }
 
 TEST(OwnProc, SaysWhatCouldNotBeWrittenWhere) {
   const ScriptedKernel kernel(std::string(kOpened) + R"(
-    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = EACCES
+    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = EPERM
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "-500") = EACCES
+    write(4, "-500") = EPERM
     close(4)
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "-500") = 3
@@ -56,9 +56,9 @@ TEST(OwnProc, SaysWhatCouldNotBeWrittenWhere) {
   )");
   const Result<OwnProc> proc = OwnProc::Open();
   EXPECT_ERROR(proc.value().Write("oom_score_adj", "-500"),
-               "failed to open oom_score_adj: Permission denied");
+               "failed to open oom_score_adj: Operation not permitted");
   EXPECT_ERROR(proc.value().Write("oom_score_adj", "-500"),
-               "failed to write \"-500\" to oom_score_adj: Permission denied");
+               "failed to write \"-500\" to oom_score_adj: Operation not permitted");
   EXPECT_ERROR(proc.value().Write("oom_score_adj", "-500"),
                "wrote only 3 of 4 bytes to oom_score_adj");
 }

@@ -28,7 +28,8 @@ namespace nsenter::test {
 ///
 /// What stands behind the "=" is the answer: a number, the name of an error or of another constant,
 /// two numbers in brackets, or, in quotes, bytes, among them "\<SIZE:NUMBER>" for a number in this
-/// machine's byte order. A line without one succeeds (a write takes everything).
+/// machine's byte order. A line without one succeeds (a write takes everything). Where
+/// any error will do it is EPERM, which is 1: a bound that is one off misses it.
 ///
 /// A call that is not the next in the script fails the test, and so does a line that is left over
 /// at the end or when the process exits. Exiting really ends the process: that is for RunInChild.

@@ -30,12 +30,12 @@ TEST(IgnoredSigpipe, DoesNotEndByItself) {
 
 TEST(IgnoredSigpipe, SaysWhatFailed) {
   const ScriptedKernel kernel(R"(
-    sigaction(SIGPIPE, SIG_IGN) = EINVAL
-    sigaction(SIGPIPE, SIG_DFL) = EINVAL
+    sigaction(SIGPIPE, SIG_IGN) = EPERM
+    sigaction(SIGPIPE, SIG_DFL) = EPERM
   )");
   IgnoredSigpipe sigpipe;
-  EXPECT_ERROR(sigpipe.Start(), "failed to ignore SIGPIPE: Invalid argument");
-  EXPECT_ERROR(sigpipe.End(), "failed to stop ignoring SIGPIPE: Invalid argument");
+  EXPECT_ERROR(sigpipe.Start(), "failed to ignore SIGPIPE: Operation not permitted");
+  EXPECT_ERROR(sigpipe.End(), "failed to stop ignoring SIGPIPE: Operation not permitted");
 }
 
 }  // namespace

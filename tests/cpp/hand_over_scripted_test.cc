@@ -114,6 +114,43 @@ TEST(HandOverCopy, SaysWhatCouldNotBeCreated) {
             "failed to create the init process: Operation not permitted");
 }
 
+/// Hands over with steps that log their names.
+void HandOverAndLog(const std::string& script) {
+  const ScriptedKernel kernel(script);
+  Log log("FATAL: ");
+  log.SendTo(4);
+  const auto prepare = [&]() -> Status {
+    log.Debug("prepare");
+    return {};
+  };
+  const auto report = [&](pid_t) -> Status {
+    log.Debug("report");
+    return {};
+  };
+  EXPECT_SUCCESS(
+      BecomeInitProcess({.memory = Memory::kCopied, .report = report, .prepare = prepare}, log));
+}
+
+TEST(HandOverCopy, TellsWhichProcessLogs) {
+  HandOverAndLog(Copy("0") + R"(
+    close(6)
+    getpid() = 44
+    poll(4, POLLOUT, 0) = POLLOUT
+    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec-2[44]: prepare\"}\n")
+    read(5, 1) = "r"
+    close(5)
+  )");
+  const std::string launched = Copy("44") + R"(
+    close(5)
+    getpid() = 42
+    poll(4, POLLOUT, 0) = POLLOUT
+    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: report\"}\n")
+    write(6, "r")
+    exit(0)
+  )";
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
+}
+
 std::string Share(const std::string& pid) {
   return R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL

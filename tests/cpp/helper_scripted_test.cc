@@ -35,11 +35,12 @@ std::string Start(const std::string& pid) {
 }
 
 /// Starts a helper, which has the maps written if that succeeds.
-std::string StartAndWrite(const std::string& script) {
+std::string StartAndWrite(const std::string& script, int log_fd = -1) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
   const Bootstrap bootstrap = WithMaps();
-  const Log log("FATAL: ");
+  Log log("FATAL: ");
+  if (log_fd >= 0) log.SendTo(log_fd);
   const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Memory::kCopied, log);
   if (!helper.ok()) return test::Describe(helper);
   EXPECT_TRUE(helper.value().exists());
@@ -230,6 +231,69 @@ TEST(HelperProcess, WritesNothingWithoutARequest) {
     exit(1)
   )",
                1);
+}
+
+// What ended the launched process it has said itself, whatever poll says of it now.
+TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
+  ExpectHelper(R"(
+    close(6)
+    read(5, 1) = ""
+    poll(5, 0, 0) = EPERM
+    write(5, "f") = EPIPE
+    exit(1)
+  )",
+               1);
+  ExpectHelper(R"(
+    close(6)
+    read(5, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 10\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 20\n")
+    close(4)
+    write(5, "d") = EPIPE
+    poll(5, 0, 0) = EPERM
+    write(5, "f") = EPIPE
+    exit(1)
+  )",
+               1);
+}
+
+TEST(HelperProcess, TakesNothingButAHangUpForAnEnd) {
+  for (const std::string events : {"EPERM", "0", "POLLERR"}) {
+    ExpectHelper(R"(
+    close(6)
+    read(5, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EPERM
+    poll(5, 0, 0) = )" +
+                     events + R"(
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
+    write(5, "f")
+    exit(1)
+  )",
+                 1);
+  }
+}
+
+TEST(HelperProcess, LogsWhatItHasDone) {
+  const std::string script = Start("0") + R"(
+    close(6)
+    read(5, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 10\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 20\n")
+    close(4)
+    getpid() = 43
+    poll(7, POLLOUT, 0) = POLLOUT
+    write(7, "{\"level\":\"debug\", \"msg\": \"nsexec-1[43]: wrote the id maps of process 42\"}\n")
+    write(5, "d")
+    exit(0)
+  )";
+  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, 7); }), 0, "");
 }
 
 }  // namespace

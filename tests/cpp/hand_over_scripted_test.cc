@@ -115,7 +115,7 @@ TEST(HandOverCopy, SaysWhatCouldNotBeCreated) {
 }
 
 /// Hands over with steps that log their names.
-void HandOverAndLog(const std::string& script) {
+void HandOverAndLog(Memory memory, const std::string& script) {
   const ScriptedKernel kernel(script);
   Log log("FATAL: ");
   log.SendTo(4);
@@ -127,12 +127,11 @@ void HandOverAndLog(const std::string& script) {
     log.Debug("report");
     return {};
   };
-  EXPECT_SUCCESS(
-      BecomeInitProcess({.memory = Memory::kCopied, .report = report, .prepare = prepare}, log));
+  EXPECT_SUCCESS(BecomeInitProcess({.memory = memory, .report = report, .prepare = prepare}, log));
 }
 
 TEST(HandOverCopy, TellsWhichProcessLogs) {
-  HandOverAndLog(Copy("0") + R"(
+  HandOverAndLog(Memory::kCopied, Copy("0") + R"(
     close(6)
     getpid() = 44
     poll(4, POLLOUT, 0) = POLLOUT
@@ -148,7 +147,7 @@ TEST(HandOverCopy, TellsWhichProcessLogs) {
     write(6, "r")
     exit(0)
   )";
-  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(Memory::kCopied, launched); }), 0, "");
 }
 
 std::string Share(const std::string& pid) {
@@ -211,6 +210,17 @@ TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
     exit(1)
   )",
                 1);
+}
+
+TEST(HandOverSharedMemory, TellsWhichProcessCannotWait) {
+  const std::string script = Share("0") + R"(
+    futex(FUTEX_WAIT, 1) = EPERM
+    getpid() = 44
+    poll(4, POLLOUT, 300) = POLLOUT
+    write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec-2[44]: failed to wait for the launched process: Operation not permitted\"}\n")
+    exit(1)
+  )";
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(Memory::kShared, script); }), 1, "");
 }
 
 // Without it, the launched process's end would go unnoticed.

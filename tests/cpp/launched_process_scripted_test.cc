@@ -20,9 +20,10 @@ constexpr const char* kOpenProc = R"(
 )";
 
 /// What EnterNamespaces says, "pid N" where that is to be reported.
-std::string Enter(const Bootstrap& bootstrap, const std::string& script) {
+std::string Enter(const Bootstrap& bootstrap, const std::string& script, int log_fd = -1) {
   const ScriptedKernel kernel(script);
   Log log("");
+  if (log_fd >= 0) log.SendTo(log_fd);
   const Result<pid_t> stage1 = EnterNamespaces(bootstrap, log);
   return stage1.ok() ? "pid " + std::to_string(stage1.value()) : test::Describe(stage1);
 }
@@ -282,6 +283,20 @@ TEST(EnterNamespaces, DoesNotReturnIfItCannotWaitForTheHelpersEnd) {
   )");
                    }),
                    1, "");
+}
+
+TEST(EnterNamespaces, SaysWhichProcessCannotWaitForTheHelpersEnd) {
+  const std::string script = std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(6, "w")
+    futex(FUTEX_WAIT, 1) = EPERM
+    getpid() = 42
+    poll(9, POLLOUT, 300) = POLLOUT
+    write(9, "{\"level\":\"fatal\", \"msg\": \"nsexec-0[42]: failed to wait for the helper's end: Operation not permitted\"}\n")
+    exit(1)
+  )";
+  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << Enter(WithHelper(), script, 9); }), 1,
+                   "");
 }
 
 // Its files in /proc would be out of the helper's reach, or were never meant to be in it.

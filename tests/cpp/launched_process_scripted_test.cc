@@ -354,6 +354,93 @@ TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
             "pid 43");
 }
 
+/// What a script with one answer changed to EPERM, behind which there is nothing but `clean_up`,
+/// says.
+std::string EnterUpTo(const Bootstrap& bootstrap, const std::string& script,
+                      const std::string& last, const std::string& clean_up) {
+  const std::size_t at = script.rfind(last + "\n");
+  if (at == std::string::npos) return "no " + last;
+  return Enter(bootstrap, script.substr(0, at) + last + " = EPERM\n" + clean_up);
+}
+
+TEST(EnterNamespaces, EndsIfItCannotOpenOrCloseTheWindow) {
+  Bootstrap bootstrap = WithHelper();
+  JoinOne(bootstrap);
+  const std::string script =
+      std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper + kJoinOne + R"(
+    geteuid() = 1000
+    unshare(CLONE_NEWUSER)
+    prctl(PR_SET_DUMPABLE, 1)
+    write(6, "w")
+    read(6, 1) = "d"
+    prctl(PR_SET_DUMPABLE, 0)
+  )";
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 1)", "close(6)\nclose(3)"),
+            "failed to become dumpable: Operation not permitted");
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 0)", "close(6)\nclose(3)"),
+            "failed to become non-dumpable: Operation not permitted");
+}
+
+// None of them may be passed over: what comes next would be done without it.
+TEST(EnterNamespaces, EndsWithTheFirstStepThatFails) {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWTIME | CLONE_NEWNET;
+  bootstrap.oom_score_adj = "500";
+  bootstrap.time_offsets = "boottime 7 0\n";
+  bootstrap.joins[0] = {{"user", CLONE_NEWUSER}, "/n/user"};
+  bootstrap.join_count = 1;
+  const std::string script = std::string(kOpenProc) + R"(
+    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "500")
+    close(4)
+    openat(3, "timens_offsets", O_WRONLY|O_CLOEXEC) = 4
+    prctl(PR_SET_DUMPABLE, 0)
+    openat(AT_FDCWD, "/n/user", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
+    fstat(7) = [4, 44]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 40]
+    setns(7, CLONE_NEWUSER)
+    close(7)
+    setresuid(0)
+    prctl(PR_SET_DUMPABLE, 0)
+    unshare(CLONE_NEWNET|CLONE_NEWTIME)
+    write(4, "boottime 7 0\n")
+    setresgid(0)
+    prctl(PR_SET_DUMPABLE, 0)
+)";
+  const std::string first = script.substr(0, script.find("    openat(AT_FDCWD, \"/n"));
+  const std::string second = script.substr(0, script.find("    unshare"));
+  const std::string both = "close(4)\nclose(3)";
+  const std::string refused = ": Operation not permitted";
+  EXPECT_EQ(
+      Enter(bootstrap, "openat(AT_FDCWD, \"/proc/self\", O_PATH|O_DIRECTORY|O_CLOEXEC) = EPERM"),
+      "failed to open /proc/self" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "write(4, \"500\")", both),
+            "failed to write \"500\" to oom_score_adj" + refused);
+  EXPECT_EQ(Enter(bootstrap, script.substr(0, script.find("    openat(3, \"timens")) +
+                                 "openat(3, \"timens_offsets\", O_WRONLY|O_CLOEXEC) = EPERM\n" +
+                                 "close(3)"),
+            "failed to open timens_offsets" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, first, "prctl(PR_SET_DUMPABLE, 0)", both),
+            "failed to become non-dumpable" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "setresuid(0)", both), "failed to become uid 0" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, second, "prctl(PR_SET_DUMPABLE, 0)", both),
+            "failed to become non-dumpable" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "unshare(CLONE_NEWNET|CLONE_NEWTIME)", both),
+            "failed to create namespaces: net time" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "write(4, \"boottime 7 0\\n\")", both),
+            "failed to write \"boottime 7 0\n\" to timens_offsets" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "setresgid(0)", both), "failed to become gid 0" + refused);
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 0)", both),
+            "failed to become non-dumpable" + refused);
+  EXPECT_EQ(Enter(bootstrap, script + "getppid() = 41\n" + both), "pid 41");
+}
+
+TEST(EnterNamespaces, EndsIfThereIsNoHelperToBeHad) {
+  EXPECT_EQ(EnterUpTo(WithHelper(), std::string(kOpenProc) + "geteuid() = 1000\nsocketpair()\n",
+                      "socketpair()", "close(3)"),
+            "failed to create a socket for the helper: Operation not permitted");
+}
+
 TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
   Bootstrap bootstrap = WithHelper();
   bootstrap.clone_flags |= CLONE_NEWNET;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check sweep soak fuzz matrix bench lint format clean
+.PHONY: help demo test check sweep soak fuzz matrix coverage mutate bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
@@ -10,6 +10,8 @@ help:
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'
 	@echo 'make matrix  print which combinations of namespaces come to the same as with runc, and which do not, and why'
+	@echo 'make coverage  count the lines and branches of cpp/ that tests reach'
+	@echo 'make mutate  change the core in one place after the other, and see whether a test notices'
 	@echo 'make bench   measure launches and whole commands next to runc, and write docs/bench'
 	@echo 'make lint    formatting and static analysis only'
 	@echo 'make format  format C++ and Go sources in place'
@@ -43,6 +45,14 @@ fuzz:
 matrix:
 	@scripts/setup
 	@cd tests/matrix && REQUIRE_ALL=1 go test -count=1 -print
+
+coverage:
+	@scripts/setup check
+	@go run ./tests/coverage
+
+mutate:
+	@scripts/setup
+	@go run ./tests/mutate
 
 bench:
 	@scripts/setup

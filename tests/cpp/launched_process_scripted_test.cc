@@ -435,6 +435,28 @@ TEST(EnterNamespaces, EndsWithTheFirstStepThatFails) {
   EXPECT_EQ(Enter(bootstrap, script + "getppid() = 41\n" + both), "pid 41");
 }
 
+TEST(EnterNamespaces, HasANumberInTheLogOnceThereIsAHelper) {
+  Bootstrap bootstrap = WithHelper();
+  JoinOne(bootstrap);
+  EXPECT_EQ(
+      Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper + R"(
+    openat(AT_FDCWD, "/n/net", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
+    setns(7, CLONE_NEWNET)
+    getpid() = 42
+    poll(9, POLLOUT, 0) = POLLOUT
+    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: joined net namespace /n/net\"}\n")
+    close(7)
+    geteuid() = 0
+    unshare(CLONE_NEWUSER)
+    write(6, "w")
+    read(6, 1) = "f"
+    close(6)
+    close(3)
+  )",
+            9),
+      "reported");
+}
+
 TEST(EnterNamespaces, EndsIfThereIsNoHelperToBeHad) {
   EXPECT_EQ(EnterUpTo(WithHelper(), std::string(kOpenProc) + "geteuid() = 1000\nsocketpair()\n",
                       "socketpair()", "close(3)"),

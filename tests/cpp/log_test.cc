@@ -53,6 +53,19 @@ TEST(Log, KeepsALineBelowPipeBuf) {
   }
 }
 
+// However the escapes, of six bytes each, come to lie.
+TEST(Log, FillsALineUpToThat) {
+  std::size_t longest = 0;
+  for (std::size_t shift = 0; shift < 6; ++shift) {
+    const Pipe pipe;
+    Log log("FATAL: ");
+    log.SendTo(pipe.fds[1]);
+    log.Fatal(Error::Of(std::string(shift, 'x') + std::string(900, '\x01')));
+    longest = std::max(longest, pipe.Read().size());
+  }
+  EXPECT_EQ(longest, 4095U);
+}
+
 TEST(Log, SaysWhyEvenOfALongText) {
   const Pipe pipe;
   Log log("FATAL: ");

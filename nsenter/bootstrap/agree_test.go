@@ -313,7 +313,7 @@ func randomMessage(random *rand.Rand) *Message {
 	for random.Intn(3) > 0 {
 		m.Create |= kinds[random.Intn(len(kinds))]
 	}
-	if seldom() && seldom() {
+	if random.Intn(64) == 0 {
 		m.Create |= 1 << random.Intn(32)
 	}
 	for random.Intn(3) == 0 {

@@ -30,9 +30,6 @@ func (s scenario) replies() bool { return s.asked() != "nothing" }
 // Whether runc's C code can do it: it knows the classic protocol no more.
 func (s scenario) hasPeer() bool { return s.asked() != "classic" }
 
-// Whether a log is asked for, which the yardstick does not write.
-func (s scenario) logs() bool { return s.asked() == "create-log" }
-
 var allScenarios = []scenario{
 	{"nothing", "nothing asked"},
 	{"empty", "nothing to create or join"},

@@ -26,7 +26,7 @@ type suite struct {
 func allSuites() ([]suite, error) {
 	var suites []suite
 	for _, check := range []string{
-		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "clang-tidy",
+		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "staticcheck", "clang-tidy",
 	} {
 		suites = append(suites, suite{"lint " + check, command("scripts/lint", check)})
 	}

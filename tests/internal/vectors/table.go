@@ -219,6 +219,4 @@ func (v *Vector) ErrorText() string {
 	return v.Get("fatal", v.Get("stderr", "")) // stderr alone is never "any"
 }
 
-func unescape(text string) string { return strings.ReplaceAll(text, `\n`, "\n") }
-
 func escape(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }

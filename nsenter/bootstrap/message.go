@@ -54,15 +54,18 @@ const (
 // TimeOffset is what a clock of a new time namespace is ahead by. Nanoseconds are added to the
 // seconds even where those are negative.
 type TimeOffset struct {
-	Clock       Clock
-	Seconds     int64
+	Clock       Clock  // the one that is ahead
+	Seconds     int64  // may be negative
 	Nanoseconds uint32 // less than a second
 }
 
 // InvalidError says why a message is refused. Where the C++ core refuses it too, the text is that of
 // the core.
-type InvalidError struct{ Text string }
+type InvalidError struct {
+	Text string // without a name of a package in front
+}
 
+// Error is Text.
 func (e *InvalidError) Error() string { return e.Text }
 
 func invalid(format string, arguments ...any) error {

@@ -20,10 +20,10 @@ import (
 // Cmd is a program about to be launched. The fields that os/exec has mean what they mean there,
 // except that standard streams are files.
 type Cmd struct {
-	Path                  string // of the program, not looked up
-	Args                  []string
-	Env                   []string // the whole environment, except for the protocol's own variables
-	Dir                   string
+	Path                  string     // of the program, not looked up
+	Args                  []string   // Args[0] is the name under which it is started
+	Env                   []string   // the whole environment, except for the protocol's own variables
+	Dir                   string     // the working directory; the caller's if empty
 	Stdin, Stdout, Stderr *os.File   // nil is /dev/null
 	ExtraFiles            []*os.File // descriptors 3 and following
 	// SysProcAttr is for the launched process, and the init process inherits what it can. The process
@@ -49,7 +49,7 @@ type Cmd struct {
 
 // Classic asks for the namespaces of a process, in the protocol of June 2015.
 type Classic struct {
-	Pid     int
+	Pid     int    // of the process, in the caller's pid namespace
 	Console string // path of a terminal that becomes the init process's; none if empty
 }
 

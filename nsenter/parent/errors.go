@@ -26,6 +26,7 @@ type FatalError struct {
 	Errno     syscall.Errno        // errors.Is finds it, and what it stands for
 }
 
+// Error is Text, and who has said it.
 func (e *FatalError) Error() string { return "nsenter: " + e.Text }
 
 // Unwrap is Errno, where there is one.
@@ -94,8 +95,11 @@ var muslTexts = map[string]syscall.Errno{
 
 // ExitError is a launched process that ended otherwise than with a reply and status 0, and without
 // a fatal line that would say why.
-type ExitError struct{ Status syscall.WaitStatus }
+type ExitError struct {
+	Status syscall.WaitStatus // as wait4(2) gives it
+}
 
+// Error says how it ended.
 func (e *ExitError) Error() string {
 	return "nsenter: the launched process ended without a reply: " + statusText(e.Status)
 }

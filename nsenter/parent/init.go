@@ -13,8 +13,8 @@ import (
 
 // Init is the init process: a child of the caller, who has to Wait for it.
 type Init struct {
-	Pid     int
-	Process *os.Process
+	Pid     int         // in the caller's pid namespace
+	Process *os.Process // the same, for package os
 	// Conn is the other end of the init process's INITPIPE, a stream socket. The Go side of runc
 	// expects a JSON document there.
 	Conn *os.File

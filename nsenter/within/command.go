@@ -20,7 +20,7 @@ import (
 // Cmd is a program to be run in other namespaces. It takes the place of the process in which functions
 // run, so it is pid 1 of a new pid namespace.
 type Cmd struct {
-	Proc *Proc
+	Proc *Proc // where it runs, and with which files and environment
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
 	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
 	Path       string

@@ -33,38 +33,47 @@ var (
 // EncodeError is an argument, or a result, that cannot be encoded.
 type EncodeError struct {
 	What string // "argument" or "result"
-	Func string
-	Err  error
+	Func string // the name with which the function was registered
+	Err  error  // what gob says
 }
 
+// Error says what cannot be encoded, and why.
 func (e *EncodeError) Error() string {
 	return fmt.Sprintf("within: the %s of %q cannot be encoded: %v", e.What, e.Func, e.Err)
 }
 
+// Unwrap is Err.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
 // RemoteError is the error that a function has returned. Its text is that error's; errors.Is finds the
 // errno that was wrapped in it and, of other errors, those that Sentinels lists.
 type RemoteError struct {
-	Text string
+	Text string // what the error's Error method said
 	errs []error
 }
 
-func (e *RemoteError) Error() string   { return e.Text }
+// Error is Text.
+func (e *RemoteError) Error() string { return e.Text }
+
+// Unwrap is what errors.Is shall find.
 func (e *RemoteError) Unwrap() []error { return e.errs }
 
 // PanicError is a panic of a function.
 type PanicError struct {
 	Value string // as it is printed
-	Stack string
+	Stack string // of the function's goroutine
 }
 
+// Error is Value, and that it was a panic.
 func (e *PanicError) Error() string { return "within: panic: " + e.Value }
 
 // ExitError is a process that has ended before the function returned: it was killed, or something in
 // it called os.Exit.
-type ExitError struct{ State *os.ProcessState } // nil: somebody else has reaped it
+type ExitError struct {
+	State *os.ProcessState // nil: somebody else has reaped it
+}
 
+// Error says how it ended.
 func (e *ExitError) Error() string {
 	if e.State == nil {
 		return "within: the process ended before the function returned"

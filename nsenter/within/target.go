@@ -35,6 +35,9 @@ const (
 
 // Target says which existing namespaces are to be joined. Nothing is opened before a process is to be
 // started; the same Target can be used again and again, and then means what it means at that time.
+//
+// A caller who is not root may join a namespace only along with the user namespace that owns it, in which
+// the function is root: Of(pid, User|Net) and not Of(pid, Net). All has it.
 type Target struct{ parts []part }
 
 // part is some namespaces that are found in the same way.

@@ -25,8 +25,9 @@ namespace {
 int Answer() {
   const char* const initpipe = std::getenv("_LIBCONTAINER_INITPIPE");
   char question[100] = {};
-  if (initpipe == nullptr || read(std::atoi(initpipe), question, sizeof(question) - 1) < 0)
-    return 1;
+  if (initpipe == nullptr) return 1;
+  const int pipe = static_cast<int>(std::strtol(initpipe, nullptr, 10));
+  if (read(pipe, question, sizeof(question) - 1) < 0) return 1;
   char name[100] = {};
   gethostname(name, sizeof(name) - 1);
   int interfaces = 0;

@@ -143,7 +143,7 @@ func TestABelieverInSomebodyElsesProcIsFound(t *testing.T) {
 	folder := buildAll(t)
 	const source = "_build/attack-believing-source"
 	if output, err := run(t, time.Minute, "sh", "-euc", `rm -rf $0; mkdir -p $0/tests
-		cp -r CMakeLists.txt cmake cpp $0; cp -r tests/inject $0/tests`, source); err != nil {
+		cp -r CMakeLists.txt cmake cpp launch $0; cp -r tests/inject $0/tests`, source); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	file := filepath.Join(root, source, "cpp/namespaces.cc")

@@ -284,7 +284,8 @@ TEST(ParseMessage, ForgetsTheNamespacesThatALaterListReplaces) {
 
 TEST(ParseMessage, TakesTheKernelsRangeOfOomScores) {
   const auto parse = [](const std::string& score) {
-    const Result<Bootstrap> parsed = ParseMessage(Message(Attribute(27286, Text(score))));
+    const std::string message = Message(Attribute(27286, Text(score)));  // read until the end
+    const Result<Bootstrap> parsed = ParseMessage(message);
     return parsed.ok() ? "set to " + std::string(parsed.value().oom_score_adj)
                        : test::Describe(parsed);
   };

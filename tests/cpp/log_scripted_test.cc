@@ -27,6 +27,19 @@ TEST(Log, WritesALineInOneWrite) {
   LogTo(4).Debug("text ", 7);
 }
 
+TEST(Log, WritesToAnyDescriptor) {
+  const ScriptedKernel kernel(R"(
+    getpid() = 42
+    poll(0, POLLOUT, 0) = POLLOUT
+    write(0, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: x\"}\n")
+    getpid() = 42
+    poll(0, POLLOUT, 300) = POLLOUT
+    write(0, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: x\"}\n")
+  )");
+  LogTo(0).Debug("x");
+  LogTo(0).Fatal(Error::Of("x"));
+}
+
 TEST(Log, NamesTheProcess) {
   const ScriptedKernel kernel(R"(
     getpid() = 42

@@ -111,8 +111,18 @@ func TestCore(t *testing.T) {
 			t.Errorf("only %d mutants of the kind %q", kinds[kind], kind)
 		}
 	}
-	if _, err := readEquivalents(); err != nil {
-		t.Error(err)
+	equivalents, err := readEquivalents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]int{}
+	for _, m := range mutants {
+		left[m.file+" | "+m.key]++
+	}
+	for key, reasons := range equivalents {
+		if left[key] < len(reasons) {
+			t.Errorf("%s has what is not there, or not so often: %s", equivalentList, key)
+		}
 	}
 }
 

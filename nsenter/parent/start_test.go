@@ -14,16 +14,15 @@ import (
 	"math/rand"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
+	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -560,36 +559,7 @@ func TestCallersThatMindSIGCHLD(t *testing.T) {
 			}
 		}
 	}
-	t.Run("ignored", func(t *testing.T) {
-		handleSIGCHLD() // the first time, package os/signal starts a goroutine
-		nothingLeft(t)
-		signal.Ignore(syscall.SIGCHLD)
-		defer handleSIGCHLD()
-		run(t)
-	})
-	t.Run("reaps everything", func(t *testing.T) {
-		nothingLeft(t)
-		var over atomic.Bool
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for !over.Load() {
-				if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
-					time.Sleep(50 * time.Microsecond)
-				}
-			}
-		}()
-		run(t)
-		over.Store(true)
-		<-done
-	})
-}
-
-// handleSIGCHLD is the way back from signal.Ignore, which signal.Reset is not.
-func handleSIGCHLD() {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGCHLD)
-	signal.Stop(c)
+	testhelp.WhereSIGCHLDIsMinded(t, run)
 }
 
 // TestOthersChildrenAreLeftAlone: a child that the caller has started itself is still its own after a

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/parent"
 )
 
@@ -102,7 +102,7 @@ func TestCallFromALockedThread(t *testing.T) {
 
 func TestCallersThatMindSIGCHLD(t *testing.T) {
 	requireUserNamespaces(t)
-	run := func() {
+	run := func(t *testing.T) {
 		p := &Proc{New: User | UTS}
 		for range 5 {
 			if _, err := look.Call(deadline(t, short), p, struct{}{}); err != nil {
@@ -118,36 +118,7 @@ func TestCallersThatMindSIGCHLD(t *testing.T) {
 		}
 		s.Close()
 	}
-	t.Run("ignored", func(t *testing.T) {
-		handleSIGCHLD() // the first time, package os/signal starts a goroutine
-		nothingLeft(t)
-		signal.Ignore(syscall.SIGCHLD)
-		defer handleSIGCHLD()
-		run()
-	})
-	t.Run("reaps everything", func(t *testing.T) {
-		nothingLeft(t)
-		var over atomic.Bool
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for !over.Load() {
-				if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
-					time.Sleep(50 * time.Microsecond)
-				}
-			}
-		}()
-		run()
-		over.Store(true)
-		<-done
-	})
-}
-
-// handleSIGCHLD is the way back from signal.Ignore, which signal.Reset is not.
-func handleSIGCHLD() {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGCHLD)
-	signal.Stop(c)
+	testhelp.WhereSIGCHLDIsMinded(t, run)
 }
 
 // TestRootless has the same table for a user who is not root: everything is made new, in a user namespace

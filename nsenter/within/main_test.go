@@ -5,17 +5,16 @@
 package within
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/testhelp"
 )
 
 // roles are what this program does when a test starts it again as somebody else.
@@ -84,142 +83,17 @@ func runRole(t *testing.T, uid uint32, role string, arguments ...string) string 
 	return string(output)
 }
 
-func require(t testing.TB, there bool, what string) {
-	t.Helper()
-	if there {
-		return
-	}
-	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
-	}
-	t.Skipf("LEFT OUT: this needs %s", what)
-}
-
-func requireRoot(t testing.TB) {
-	t.Helper()
-	require(t, os.Geteuid() == 0, "root, to join and create namespaces")
-}
-
-func deadline(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
+var (
+	require     = testhelp.Require
+	requireRoot = testhelp.RequireRoot
+	deadline    = testhelp.Deadline
+	fixture     = testhelp.Fixture
+	namespaceOf = testhelp.NamespaceOf
+	nothingLeft = testhelp.NothingLeft
+)
 
 // short is how long a call may take that is not about time.
 const short = 20 * time.Second
-
-// fixture is a process in new namespaces, which runs a shell script first and then sleeps.
-func fixture(t testing.TB, kinds Namespaces, script string) int {
-	t.Helper()
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	cmd := exec.Command("/bin/sh", "-c", "set -e\n"+script+"\necho ready\nexec 1>&-\nexec sleep 120")
-	cmd.Stdout = write
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// The low byte of clone's flags is the exit signal, so time is for unshare.
-		Cloneflags:   uintptr(kinds &^ Time),
-		Unshareflags: uintptr(kinds & Time),
-	}
-	if kinds.Has(User) {
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
-		cmd.SysProcAttr.GidMappings = cmd.SysProcAttr.UidMappings
-		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
-		cmd.SysProcAttr.Credential = &syscall.Credential{}
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	write.Close()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	read.SetReadDeadline(time.Now().Add(short))
-	ready := make([]byte, 6)
-	if n, err := read.Read(ready); err != nil || string(ready[:n]) != "ready\n" {
-		t.Fatalf("the fixture said %q (%v)", ready[:n], err)
-	}
-	return cmd.Process.Pid
-}
-
-func namespaceOf(t testing.TB, pid int, kind Namespaces) string {
-	t.Helper()
-	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%v", pid, kind))
-	if err != nil {
-		t.Error(err)
-	}
-	return link
-}
-
-func childrenOf(t testing.TB) []string {
-	t.Helper()
-	paths, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no /proc/self/task/*/children (%v)", err)
-	}
-	var list []string
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, pid := range strings.Fields(string(text)) {
-			name, _ := os.ReadFile("/proc/" + pid + "/comm")
-			list = append(list, pid+" "+strings.TrimSpace(string(name)))
-		}
-	}
-	return list
-}
-
-func openFiles(t testing.TB) []string {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, entry := range entries {
-		target, err := os.Readlink("/proc/self/fd/" + entry.Name())
-		if err == nil && !strings.HasPrefix(target, "anon_inode:[event") && !strings.HasPrefix(target, "/memfd:") &&
-			!strings.HasSuffix(target, "/fd") {
-			list = append(list, entry.Name()+" "+target)
-		}
-	}
-	return list
-}
-
-// nothingLeft demands, at the end of a test, that there are no more processes, descriptors and
-// goroutines than now.
-func nothingLeft(t testing.TB) {
-	t.Helper()
-	processes, files, goroutines := len(childrenOf(t)), len(openFiles(t)), runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines; {
-			if time.Now().After(end) {
-				stacks := make([]byte, 1<<16)
-				t.Errorf("goroutines left:\n%s", stacks[:runtime.Stack(stacks, true)])
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
-		// Where SIGCHLD is ignored a process is gone a moment after its end is known.
-		got := childrenOf(t)
-		for end := time.Now().Add(time.Second); len(got) > processes && time.Now().Before(end); got = childrenOf(t) {
-			time.Sleep(time.Millisecond)
-		}
-		if len(got) > processes {
-			t.Errorf("processes left: %q", got)
-		}
-		if got := openFiles(t); len(got) > files {
-			t.Errorf("descriptors left: %q", got)
-		}
-	})
-}
 
 // endedProcess is the number of a process that is no more.
 func endedProcess(t testing.TB) int {

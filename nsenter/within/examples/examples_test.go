@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/testhelp"
 )
 
 var bin string
@@ -41,18 +43,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
-}
-
-func requireRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	const what = "root, to make and enter containers"
-	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
-	}
-	t.Skipf("LEFT OUT: this needs %s", what)
 }
 
 // example runs a program as a user, and demands that it goes well.
@@ -100,7 +90,7 @@ func container(t *testing.T, script string) string {
 }
 
 func TestInterfaces(t *testing.T) {
-	requireRoot(t)
+	testhelp.RequireRoot(t)
 	pid := container(t, "")
 	output := example(t, 0, "interfaces")
 	if !regexp.MustCompile(`(?m)^net:\[\d+\] ` + pid + ` lo  \[\]$`).MatchString(output) {
@@ -109,7 +99,7 @@ func TestInterfaces(t *testing.T) {
 }
 
 func TestCopyout(t *testing.T) {
-	requireRoot(t)
+	testhelp.RequireRoot(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\necho secret >"+dir+"/file\nln -s "+dir+"/file "+dir+"/link")
 	if got := example(t, 0, "copyout", pid, dir+"/link"); got != "secret\n" {
@@ -118,7 +108,7 @@ func TestCopyout(t *testing.T) {
 }
 
 func TestBind(t *testing.T) {
-	requireRoot(t)
+	testhelp.RequireRoot(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\nmkdir "+dir+"/at")
 	folder := t.TempDir()
@@ -132,7 +122,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestSandbox(t *testing.T) {
-	requireRoot(t) // to be somebody else
+	testhelp.RequireRoot(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		got := example(t, uid, "sandbox", "/bin/sh", "-c", "echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
 		if !strings.HasPrefix(got, "1 0 ") {
@@ -142,7 +132,7 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	requireRoot(t) // to be somebody else
+	testhelp.RequireRoot(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		root, err := os.MkdirTemp("/tmp", "root")
 		if err != nil {

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && gc && go1.22
+
+// Package testhelp has what tests of several packages need: what they ask of the machine, processes to be joined,
+// and the demand that nothing is left.
+package testhelp
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// Require leaves a test out that needs something that is not there. With REQUIRE_ALL=1 that is a failure.
+func Require(t testing.TB, there bool, what string) {
+	t.Helper()
+	if there {
+		return
+	}
+	if os.Getenv("REQUIRE_ALL") == "1" {
+		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
+	}
+	t.Skipf("LEFT OUT: this needs %s", what)
+}
+
+// RequireRoot is Require for root.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	Require(t, os.Geteuid() == 0, "root, to join and create namespaces")
+}
+
+// Deadline is a context that lasts as long, and not longer than the test.
+func Deadline(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Fixture is a process in new namespaces, which runs a shell script first and then sleeps.
+func Fixture(t testing.TB, kinds bootstrap.Namespaces, script string) int {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd := exec.Command("/bin/sh", "-c", "set -e\n"+script+"\necho ready\nexec 1>&-\nexec sleep 120")
+	cmd.Stdout = write
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// The low byte of clone's flags is the exit signal, so time is for unshare.
+		Cloneflags:   uintptr(kinds &^ bootstrap.Time),
+		Unshareflags: uintptr(kinds & bootstrap.Time),
+	}
+	if kinds.Has(bootstrap.User) {
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		cmd.SysProcAttr.GidMappings = cmd.SysProcAttr.UidMappings
+		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+		cmd.SysProcAttr.Credential = &syscall.Credential{}
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	read.SetReadDeadline(time.Now().Add(20 * time.Second))
+	ready := make([]byte, 6)
+	if n, err := read.Read(ready); err != nil || string(ready[:n]) != "ready\n" {
+		t.Fatalf("the fixture said %q (%v)", ready[:n], err)
+	}
+	return cmd.Process.Pid
+}
+
+// NamespaceOf is what a namespace of a process is.
+func NamespaceOf(t testing.TB, pid int, kind bootstrap.Namespaces) string {
+	t.Helper()
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%v", pid, kind))
+	if err != nil {
+		t.Error(err)
+	}
+	return link
+}
+
+func children(t testing.TB) []string {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no /proc/self/task/*/children (%v)", err)
+	}
+	var list []string
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, pid := range strings.Fields(string(text)) {
+			name, _ := os.ReadFile("/proc/" + pid + "/comm")
+			list = append(list, pid+" "+strings.TrimSpace(string(name)))
+		}
+	}
+	return list
+}
+
+func openFiles(t testing.TB) []string {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, entry := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + entry.Name())
+		if err == nil && !strings.HasPrefix(target, "anon_inode:[event") && !strings.HasPrefix(target, "/memfd:") &&
+			!strings.HasSuffix(target, "/fd") {
+			list = append(list, entry.Name()+" "+target)
+		}
+	}
+	return list
+}
+
+// NothingLeft demands, at the end of a test, that there are no more processes, descriptors and
+// goroutines than now.
+func NothingLeft(t testing.TB) {
+	t.Helper()
+	processes, files, goroutines := len(children(t)), len(openFiles(t)), runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines; {
+			if time.Now().After(end) {
+				stacks := make([]byte, 1<<16)
+				t.Errorf("goroutines left:\n%s", stacks[:runtime.Stack(stacks, true)])
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		// Where SIGCHLD is ignored a process is gone a moment after its end is known.
+		got := children(t)
+		for end := time.Now().Add(time.Second); len(got) > processes && time.Now().Before(end); got = children(t) {
+			time.Sleep(time.Millisecond)
+		}
+		if len(got) > processes {
+			t.Errorf("processes left: %q", got)
+		}
+		if got := openFiles(t); len(got) > files {
+			t.Errorf("descriptors left: %q", got)
+		}
+	})
+}
+
+// WhereSIGCHLDIsMinded runs a test with callers that reap what is not theirs: by ignoring SIGCHLD, and by waiting for
+// any child.
+func WhereSIGCHLDIsMinded(t *testing.T, run func(t *testing.T)) {
+	t.Run("ignored", func(t *testing.T) {
+		handleSIGCHLD() // the first time, package os/signal starts a goroutine
+		NothingLeft(t)
+		signal.Ignore(syscall.SIGCHLD)
+		defer handleSIGCHLD()
+		run(t)
+	})
+	t.Run("reaps everything", func(t *testing.T) {
+		NothingLeft(t)
+		var over atomic.Bool
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for !over.Load() {
+				if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+					time.Sleep(50 * time.Microsecond)
+				}
+			}
+		}()
+		run(t)
+		over.Store(true)
+		<-done
+	})
+}
+
+// handleSIGCHLD is the way back from signal.Ignore, which signal.Reset is not.
+func handleSIGCHLD() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGCHLD)
+	signal.Stop(c)
+}

@@ -5,7 +5,7 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"image/color"
 	"os"
 	"path/filepath"
@@ -67,11 +67,13 @@ func (e estimate) scaled(by float64) estimate { return estimate{e.value * by, e.
 // name and the first label are on top.
 func plotBars(file, title, unit string, names, labels []string, bars map[string][]estimate) error {
 	const thickness = vg.Length(7)
+	plot.DefaultFont.Variant = "Sans" // with the widths of Arial, which is what most have
 	p := plot.New()
 	p.Title.Text = title
+	p.Title.Padding = vg.Millimeter
 	p.X.Label.Text = unit
 	p.X.Min = 0
-	p.Legend.Top = false
+	p.Legend.Top = true
 	p.Legend.Left = false
 	p.BackgroundColor = color.White
 	grid := plotter.NewGrid()
@@ -82,7 +84,7 @@ func plotBars(file, title, unit string, names, labels []string, bars map[string]
 	n := len(names)
 	reversed := make([]string, n)
 	for i, name := range names {
-		reversed[n-1-i] = name
+		reversed[n-1-i] = name + "    " // room for who has a wider font
 	}
 	for position, label := range labels {
 		values := make(plotter.Values, n)
@@ -101,6 +103,11 @@ func plotBars(file, title, unit string, names, labels []string, bars map[string]
 		bar.Offset = thickness * (vg.Length(len(labels)-1)/2 - vg.Length(position))
 		p.Add(bar, whiskers{bars[label], bar.Offset})
 		p.Legend.Add(label, bar)
+		for _, e := range bars[label] {
+			if e.known() {
+				p.X.Max = max(p.X.Max, 1.1*e.high)
+			}
+		}
 	}
 	p.NominalY(reversed...)
 
@@ -128,12 +135,11 @@ func (w whiskers) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 func writeTo(file string, canvas *vgsvg.Canvas) error {
-	out, err := os.Create(file)
-	if err != nil {
+	var text bytes.Buffer
+	if _, err := canvas.WriteTo(&text); err != nil {
 		return err
 	}
-	if _, err := canvas.WriteTo(out); err != nil {
-		return errors.Join(err, out.Close())
-	}
-	return out.Close()
+	// Few have the font by that name.
+	svg := bytes.ReplaceAll(text.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
+	return os.WriteFile(file, svg, 0o644)
 }

@@ -98,7 +98,7 @@ Result<pid_t> CloneHelper() {
 /// Waits until a helper with our memory has let go of it, and with it of our frames and of the
 /// stack that the init process needs.
 char AnswerInSharedMemory() {
-  while (__atomic_load_n(&work.end.lives, __ATOMIC_ACQUIRE) != 0) {
+  do {
     const int result = sys::WaitWhile(&work.end.lives, 1);
     if (result == 0 || result == -EAGAIN) continue;
     // Not carried up: our frames must not change while the helper may use them.
@@ -106,7 +106,7 @@ char AnswerInSharedMemory() {
     log.SetProcess(ProcessTag::kLaunched);
     log.Fatal(Error::WithCode(result, "failed to wait for the helper's end"));
     sys::Exit(1);
-  }
+  } while (__atomic_load_n(&work.end.lives, __ATOMIC_ACQUIRE) != 0);
   return work.end.answer;
 }
 

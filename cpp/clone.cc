@@ -30,10 +30,10 @@ ThreadState ThreadState::Find() {
   // glibc has the kernel clear its cached thread id when the thread ends. Where the kernel does not
   // tell that address, the list does, which lies behind it: an unused int and, on 64-bit systems, a
   // pointer are in between (struct pthread in nptl/descr.h, since 2.4).
-  constexpr std::ptrdiff_t kIntsBetween = sizeof(void*) == 8 ? 4 : 2;
+  constexpr std::ptrdiff_t kIntsFromIdToList = sizeof(void*) == 8 ? 4 : 2;
   int* candidate = state.kernel_tid_address_;
   if (candidate == nullptr && state.robust_list_ != nullptr) {
-    candidate = static_cast<int*>(state.robust_list_) - kIntsBetween;
+    candidate = static_cast<int*>(state.robust_list_) - kIntsFromIdToList;
   }
 #else
   // musl has the kernel clear a lock instead. Its thread id lies before errno (struct pthread).
@@ -43,7 +43,7 @@ ThreadState ThreadState::Find() {
   if (candidate == nullptr || *candidate != sys::ThreadId()) return state;
   state.cached_tid_ = candidate;
 #ifdef __GLIBC__
-  state.kernel_tid_address_ = candidate;
+  state.kernel_tid_address_ = candidate;  // if it was not told
 #endif
   return state;
 }

@@ -33,8 +33,8 @@ struct Work {
 
 // Not in a frame of the launched process, which may fail and leave that while the helper, with the
 // same memory, has not even run yet. What the pointers point to is used only while the launched
-// process waits, but for the log, which lives as long as any of us. Zero, and so in a page that is
-// written to anyhow.
+// process waits, but for the log, which lives as long as any of us. Zero
+// at first, which puts it beside other memory that is written to, and not on a page of its own.
 constinit Work work = {};
 
 Status Answer(char answer) {

@@ -29,8 +29,8 @@ class MessageReader {
   [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
 
  private:
-  // Room for two id maps of as many lines as the kernel takes, if these are not long. What is not
-  // used is not touched.
+  // Room for two of the longest id maps (less than a page each, id_map.h) and what else parents
+  // send. What is not used is not touched.
   static constexpr std::size_t kShort = 16UL * 1024;
 
   char short_[kShort];

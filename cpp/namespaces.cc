@@ -25,7 +25,7 @@ struct OpenNamespace {
   UniqueFd fd;       // closed once it is joined
 };
 
-// Neither inlined: what joins everything with one call needs none of their memory.
+// Not inlined, nor is NothingLeft: a page of stack that nobody needs who joins all at once.
 [[gnu::noinline]] Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
   PathText path;
   path.Append(what.path);

@@ -83,7 +83,8 @@ class FixedText {
 };
 
 // Byte by byte: what is compared and searched here is short, and memcmp and memchr would cost more
-// to look up than they save (sys.cc).
+// to look up than they save (sys.cc). (And string_view::starts_with needs libstdc++ where nothing
+// is optimised.)
 
 inline bool StartsWith(std::string_view text, std::string_view prefix) {
   if (text.size() < prefix.size()) return false;

@@ -156,8 +156,7 @@ Verdict JudgeHarmless(const Plan& plan, const Observation& seen, const Observati
     wrong = NeitherSameNorFailed(plan, seen, normal);
   } else {
     wrong = NotSame(plan, seen, &normal);
-    if (wrong.empty() && !seen.right_thread_id && normal.right_thread_id &&
-        entry.outcome != "other-thread-id") {
+    if (wrong.empty() && !seen.right_thread_id && normal.right_thread_id) {
       wrong = "libc has the wrong thread id";
     }
   }
@@ -292,8 +291,8 @@ std::vector<Harmless> ReadHarmless(const std::string& path) {
     field(entry.faults);
     field(entry.outcome);
     field(entry.reason);
-    const bool known_outcome = entry.outcome == "same" || entry.outcome == "other-thread-id" ||
-                               entry.outcome == "explained" || entry.outcome == "either";
+    const bool known_outcome =
+        entry.outcome == "same" || entry.outcome == "explained" || entry.outcome == "either";
     if (entry.reason.empty() || !known_outcome) {
       fprintf(stderr, "injector: %s: not CALL | FAULTS | OUTCOME | REASON: %s\n", path.c_str(),
               line.c_str());

@@ -23,24 +23,6 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// Require leaves a test out that needs something that is not there. With REQUIRE_ALL=1 that is a failure.
-func Require(t testing.TB, there bool, what string) {
-	t.Helper()
-	if there {
-		return
-	}
-	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
-	}
-	t.Skipf("LEFT OUT: this needs %s", what)
-}
-
-// RequireRoot is Require for root.
-func RequireRoot(t testing.TB) {
-	t.Helper()
-	Require(t, os.Geteuid() == 0, "root, to join and create namespaces")
-}
-
 // Deadline is a context that lasts as long, and not longer than the test.
 func Deadline(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)

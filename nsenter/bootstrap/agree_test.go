@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 // peer is the C++ parser, in a process that lives as long as the test.
@@ -39,7 +41,7 @@ func buildPeer(t testing.TB, sources ...string) *peer {
 		compiler = "g++"
 	}
 	if _, err := exec.LookPath(compiler); err != nil {
-		leaveOut(t, "a C++ compiler: "+err.Error())
+		require.That(t, false, "a C++ compiler: "+err.Error())
 	}
 	program := filepath.Join(t.TempDir(), "peer")
 	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../launch"}

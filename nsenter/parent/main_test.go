@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/bootstrap"
 
@@ -71,7 +72,7 @@ func strayMain() {
 }
 
 var (
-	requireRoot = testhelp.RequireRoot
+	requireRoot = require.Root
 	deadline    = testhelp.Deadline
 	namespaceOf = testhelp.NamespaceOf
 	nothingLeft = testhelp.NothingLeft

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 // What is compared: the same static Go program, which says its host name,
@@ -71,7 +73,7 @@ func benchSession(b *testing.B, p *Proc) {
 func BenchmarkNsenter(b *testing.B) {
 	target := benchFixture(b)
 	nsenter, err := exec.LookPath("nsenter")
-	require(b, err == nil, "nsenter(1)")
+	require.That(b, err == nil, "nsenter(1)")
 	program := filepath.Join(b.TempDir(), "within.test")
 	build := exec.Command("go", "test", "-c", "-o", program, "-ldflags=-extldflags=-static", "-tags=osusergo,netgo", ".")
 	if output, err := build.CombinedOutput(); err != nil {

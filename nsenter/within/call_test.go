@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 type everything struct {
@@ -95,7 +97,7 @@ func requireUserNamespaces(t testing.TB) {
 	if err == nil {
 		s.Close()
 	}
-	require(t, !errors.Is(err, syscall.EPERM), "user namespaces")
+	require.That(t, !errors.Is(err, syscall.EPERM), "user namespaces")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/internal/testhelp"
 )
 
@@ -84,8 +85,7 @@ func runRole(t *testing.T, uid uint32, role string, arguments ...string) string 
 }
 
 var (
-	require     = testhelp.Require
-	requireRoot = testhelp.RequireRoot
+	requireRoot = require.Root
 	deadline    = testhelp.Deadline
 	fixture     = testhelp.Fixture
 	namespaceOf = testhelp.NamespaceOf

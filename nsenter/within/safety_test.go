@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 // inside is a fixture's script that gives its mount and pid namespace a /proc of its own.
@@ -169,9 +171,9 @@ func init() {
 func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	requireRoot(t)
 	libraries, _ := filepath.Glob("/lib/*/libnss_compat.so.2")
-	require(t, len(libraries) == 1, "glibc with a libnss_compat.so.2, in whose place a library can be put")
+	require.That(t, len(libraries) == 1, "glibc with a libnss_compat.so.2, in whose place a library can be put")
 	_, err := exec.LookPath("gcc")
-	require(t, err == nil, "gcc")
+	require.That(t, err == nil, "gcc")
 
 	dir := t.TempDir()
 	sign := filepath.Join(dir, "loaded")
@@ -258,7 +260,7 @@ func startWithPid(t *testing.T, pid int) *exec.Cmd {
 	for range 200 {
 		err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0)
 		if err != nil {
-			require(t, false, "a kernel that lets pids be chosen: "+err.Error())
+			require.That(t, false, "a kernel that lets pids be chosen: "+err.Error())
 		}
 		cmd := exec.Command("/bin/sleep", "60")
 		if err := cmd.Start(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 )
 
@@ -134,7 +135,7 @@ func TestInitProcessIsASoundCProcess(t *testing.T) {
 
 // A program that runs with privileges its caller lacks does not let that caller's environment steer it.
 func TestSetuidProgramIsRefused(t *testing.T) {
-	launch.RequireRoot(t)
+	require.Root(t)
 	program := toolchains[0].compileC(t, "probe.c", toolchains[0].compileCore(t)...)
 	c := flows()[0].request
 	c.Program = program

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/internal/require"
 )
 
 // A target as CMake describes it (cmake-file-api(7)).
@@ -123,7 +123,7 @@ func TestCMakeInstall(t *testing.T) {
 
 // testExample lets the example of the C++ library look around in a container.
 func testExample(t *testing.T, program string) {
-	launch.RequireRoot(t)
+	require.Root(t)
 	container := exec.Command("/bin/sh", "-c", "hostname container && echo ready && exec sleep 60")
 	container.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,

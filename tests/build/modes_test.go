@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/internal/require"
 )
 
 func neededLibraries(t testing.TB, program string) []string {
@@ -184,7 +184,7 @@ func callsBeforeGo(t testing.TB, program string) []string {
 	output, err := command{".", env, []string{"strace", "-f", "-o", trace, program}}.run()
 	if err != nil {
 		// Some sandboxes forbid ptrace.
-		launch.Require(t, !strings.Contains(output, "Operation not permitted"), "strace to be permitted")
+		require.That(t, !strings.Contains(output, "Operation not permitted"), "strace to be permitted")
 		t.Fatalf("strace: %v\n%s", err, output)
 	}
 	text := readFile(t, trace)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 )
 
@@ -29,9 +30,9 @@ func TestMain(m *testing.M) {
 
 // TestMatrix compares all combinations, and draws the matrix.
 func TestMatrix(t *testing.T) {
-	launch.RequireRoot(t)
+	require.Root(t)
 	_, err := os.Stat("/usr/bin/newuidmap")
-	launch.Require(t, err == nil, "newuidmap and newgidmap in /usr/bin")
+	require.That(t, err == nil, "newuidmap and newgidmap in /usr/bin")
 	entries, err := readDifferences(*update)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -61,7 +62,7 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	launch.RequireRoot(t)
+	require.Root(t)
 	entries, err := readDifferences(list)
 	if err != nil {
 		t.Fatal(err)

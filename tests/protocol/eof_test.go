@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -17,7 +18,7 @@ import (
 // line says how much was missing.
 func TestEOFAnywhere(t *testing.T) {
 	table := readTable(t)
-	launch.RequireRoot(t)
+	require.Root(t)
 	requireLittleEndian(t)
 	var whole *vectors.Vector
 	for i := range table {

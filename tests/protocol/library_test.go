@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 )
 
@@ -15,7 +16,7 @@ import (
 // and of what comes of it, is what the harness sees with its own hands.
 func TestVectorsByTheLibrary(t *testing.T) {
 	table := readTable(t)
-	launch.RequireRoot(t)
+	require.Root(t)
 	requireLittleEndian(t)
 	vectors := 0
 	for i := range table {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/tests/internal/launch"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -26,13 +27,13 @@ func readTable(t *testing.T) []vectors.Vector {
 func requireLittleEndian(t *testing.T) {
 	t.Helper()
 	one := uint16(1)
-	launch.Require(t, *(*byte)(unsafe.Pointer(&one)) == 1, "a little-endian machine")
+	require.That(t, *(*byte)(unsafe.Pointer(&one)) == 1, "a little-endian machine")
 }
 
 // TestVectors launches every vector of the table.
 func TestVectors(t *testing.T) {
 	table := readTable(t)
-	launch.RequireRoot(t)
+	require.Root(t)
 	requireLittleEndian(t)
 	for i := range table {
 		v := &table[i]

@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"nsenter-cpp.example/internal/require"
 	_ "nsenter-cpp.example/nsenter"
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
@@ -54,18 +55,6 @@ func TestMain(m *testing.M) {
 	if _, err := io.Copy(io.Discard, os.NewFile(uintptr(fd), "INITPIPE")); err != nil {
 		os.Exit(2)
 	}
-}
-
-func requireRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	const what = "root, to join and create namespaces"
-	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
-	}
-	t.Skipf("LEFT OUT: this needs %s", what)
 }
 
 // A kind of launch, and the errno with which it fails; 0 if it does not.
@@ -204,7 +193,7 @@ func (h held) mustBe(t *testing.T, before held, after string) {
 }
 
 func TestManyAtOnceLeaveNothingBehind(t *testing.T) {
-	requireRoot(t)
+	require.Root(t)
 	all := kinds(target(t))
 	if err := launch(all[0]); err != nil { // what the packages keep for good is there afterwards
 		t.Fatal(err)
@@ -236,7 +225,7 @@ func TestManyAtOnceLeaveNothingBehind(t *testing.T) {
 }
 
 func TestManyInARowLeaveTheParentAsItIs(t *testing.T) {
-	requireRoot(t)
+	require.Root(t)
 	all := kinds(target(t))
 	const samples = 20
 	var memory []int64

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/require"
 )
 
 var bin string
@@ -90,7 +90,7 @@ func container(t *testing.T, script string) string {
 }
 
 func TestInterfaces(t *testing.T) {
-	testhelp.RequireRoot(t)
+	require.Root(t)
 	pid := container(t, "")
 	output := example(t, 0, "interfaces")
 	if !regexp.MustCompile(`(?m)^net:\[\d+\] ` + pid + ` lo  \[\]$`).MatchString(output) {
@@ -99,7 +99,7 @@ func TestInterfaces(t *testing.T) {
 }
 
 func TestCopyout(t *testing.T) {
-	testhelp.RequireRoot(t)
+	require.Root(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\necho secret >"+dir+"/file\nln -s "+dir+"/file "+dir+"/link")
 	if got := example(t, 0, "copyout", pid, dir+"/link"); got != "secret\n" {
@@ -108,7 +108,7 @@ func TestCopyout(t *testing.T) {
 }
 
 func TestBind(t *testing.T) {
-	testhelp.RequireRoot(t)
+	require.Root(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\nmkdir "+dir+"/at")
 	folder := t.TempDir()
@@ -122,7 +122,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestSandbox(t *testing.T) {
-	testhelp.RequireRoot(t) // to be somebody else
+	require.Root(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		got := example(t, uid, "sandbox", "/bin/sh", "-c", "echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
 		if !strings.HasPrefix(got, "1 0 ") {
@@ -132,7 +132,7 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	testhelp.RequireRoot(t) // to be somebody else
+	require.Root(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		root, err := os.MkdirTemp("/tmp", "root")
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 // BuildProbe builds tests/probe.
@@ -38,7 +40,7 @@ func BuildPeer(t *testing.T, folder string) string {
 	if err != nil {
 		t.Logf("go build in %s: %v\n%s", folder, err, out)
 	}
-	Require(t, err == nil, "the module of tests/peers/"+filepath.Base(folder)+
+	require.That(t, err == nil, "the module of tests/peers/"+filepath.Base(folder)+
 		" in the module cache (`go mod download` there), and a C compiler")
 	return program
 }

@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -129,24 +128,6 @@ func Main() {
 	if filepath.Base(os.Args[0]) == "spy" {
 		spyMain()
 	}
-}
-
-// Require skips the test, loudly, if what it needs is not there; REQUIRE_ALL=1 makes that fatal.
-func Require(t testing.TB, there bool, what string) {
-	t.Helper()
-	if there {
-		return
-	}
-	if os.Getenv("REQUIRE_ALL") == "1" {
-		t.Fatalf("REQUIRE_ALL=1, and this needs %s", what)
-	}
-	t.Skipf("LEFT OUT: this needs %s", what)
-}
-
-// RequireRoot skips the test unless Run can work.
-func RequireRoot(t testing.TB) {
-	t.Helper()
-	Require(t, os.Geteuid() == 0, "root, to create pid, mount and user namespaces")
 }
 
 // errPidTaken: a thread of the supervisor was given the fixture's pid. Starting over cures it.

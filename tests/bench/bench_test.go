@@ -15,20 +15,7 @@ import (
 
 // The short form of the benchmark: what can be counted on a busy machine. Times are not looked at.
 
-var build = sync.OnceValues(func() (*programs, error) {
-	p := &programs{small: map[string]string{}}
-	if err := p.buildLauncher(); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{none, started, peer, ours, yardstick} {
-		p.small[name] = buildDir() + "/" + name
-		if err := buildContestant(p.small[name], name, nil); err != nil {
-			return nil, err
-		}
-	}
-	p.small[peerAgain] = p.small[peer]
-	return p, nil
-})
+var build = sync.OnceValues(func() (*programs, error) { return buildSmall(1) })
 
 func requirePrograms(t *testing.T) *programs {
 	t.Helper()
@@ -138,7 +125,8 @@ func TestBootstrapFindsTheRatioThatSamplesWereMadeWith(t *testing.T) {
 		return values
 	}
 	o := &outcome{by: map[string]samples{
-		none: {"total_ns": series(1000)}, peer: {"total_ns": series(1800)}, peerAgain: {"total_ns": series(1800)}, ours: {"total_ns": series(1200)},
+		none: {"total_ns": series(1000), "layout": layoutsInTurn(500, 10)},
+		peer: {"total_ns": series(1800)}, peerAgain: {"total_ns": series(1800)}, ours: {"total_ns": series(1200)},
 	}}
 	for _, c := range []struct {
 		label, to string
@@ -151,6 +139,30 @@ func TestBootstrapFindsTheRatioThatSamplesWereMadeWith(t *testing.T) {
 	}
 	if e := o.ratio(yardstick, peer, "total_ns", confidence); e.known() {
 		t.Errorf("%+v for a contestant that was not measured", e)
+	}
+}
+
+func layoutsInTurn(rounds, layouts int) []float64 {
+	turns := make([]float64, rounds)
+	for i := range turns {
+		turns[i] = float64(i % layouts)
+	}
+	return turns
+}
+
+// As many rounds as one likes do not tell what a program needs that was only seen in few layouts.
+func TestBootstrapKnowsThatAFewLayoutsAreFew(t *testing.T) {
+	const rounds, layouts = 600, 6
+	random := rand.New(rand.NewSource(1))
+	turns := layoutsInTurn(rounds, layouts)
+	base, with := make([]float64, rounds), make([]float64, rounds)
+	for i := range base {
+		base[i] = 1000 + random.NormFloat64()
+		with[i] = 1000 + 40*(turns[i]-2.5) + random.NormFloat64() // no more, but by layout 100 more or less
+	}
+	o := &outcome{by: map[string]samples{none: {"total_ns": base, "layout": turns}, ours: {"total_ns": with}}}
+	if e := o.added(ours, "total_ns"); !e.contains(0) || e.high-e.low < 40 {
+		t.Errorf("%+v, want an interval that contains 0 and knows of the layouts", e)
 	}
 }
 
@@ -167,7 +179,8 @@ func TestCrossedCheckVoidsARunThatFavoursOneOfTwoEqualPrograms(t *testing.T) {
 		void  bool
 	}{{1800, false}, {1900, true}} {
 		o := &outcome{scenario: scenario{name: "empty"}, by: map[string]samples{
-			none: {"total_ns": series(1000)}, peer: {"total_ns": series(1800)}, peerAgain: {"total_ns": series(c.again)},
+			none: {"total_ns": series(1000), "layout": layoutsInTurn(100, 1)},
+			peer: {"total_ns": series(1800)}, peerAgain: {"total_ns": series(c.again)},
 		}}
 		err := (&report{scenarios: []*outcome{o}}).void()
 		if (err != nil) != c.void {

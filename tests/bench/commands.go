@@ -349,7 +349,7 @@ func (w *whole) median(times map[string][]float64, label string) estimate {
 	if x == nil {
 		return missing
 	}
-	return bootstrap(w.seed, confidence, func(m medians) float64 { return m(x) }, x)
+	return bootstrap(w.seed, confidence, oneGroup(len(x)), func(m medians) float64 { return m(x) }, x)
 }
 
 // Ratio of the medians of two commands.
@@ -358,5 +358,5 @@ func (w *whole) ratio(times map[string][]float64, label, to string) estimate {
 	if x == nil || y == nil {
 		return missing
 	}
-	return bootstrap(w.seed, confidence, func(m medians) float64 { return m(x) / m(y) }, x, y)
+	return bootstrap(w.seed, confidence, oneGroup(len(x)), func(m medians) float64 { return m(x) / m(y) }, x, y)
 }

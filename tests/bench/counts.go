@@ -23,10 +23,11 @@ const goStarts = "sched_getaffinity(0, 8192"
 
 // Count traces one launch, which is also checked.
 func (p *programs) count(s scenario, label string) (counts, error) {
-	path := p.small[label]
+	program := p.small[label]
+	program.layouts = 1
 	trace := filepath.Join(buildDir(), fmt.Sprintf("%s-%s.strace", s.name, label))
 	_, err := command(buildDir(), nil, "strace", "-f", "-qq", "-o", trace,
-		p.launcher, s.asked(), "1", "0", "1", label+"="+path)
+		p.launcher, s.asked(), "1", "0", "1", label+"="+program.String())
 	if err != nil {
 		return counts{}, err
 	}
@@ -34,7 +35,7 @@ func (p *programs) count(s scenario, label string) (counts, error) {
 	if err != nil {
 		return counts{}, err
 	}
-	return countTrace(string(text), path)
+	return countTrace(string(text), program.path(0))
 }
 
 var (

@@ -66,7 +66,7 @@ func (p *programs) scenarios(list string) ([]scenario, error) {
 	return chosen, nil
 }
 
-// Contestants are the labels and paths that the launcher is given.
+// Contestants are the labels and programs that the launcher is given.
 func (p *programs) contestants(s scenario) []string {
 	labels := []string{none, yardstick, ours}
 	if s.replies() {
@@ -75,14 +75,14 @@ func (p *programs) contestants(s scenario) []string {
 	if s.hasPeer() {
 		labels = append(labels, peer, peerAgain)
 	}
-	paths := p.small
+	programs := p.small
 	if s.large() {
-		paths = p.large
+		programs = p.large
 	} else if p.also != "" {
 		labels = append(labels, p.also)
 	}
 	for i, label := range labels {
-		labels[i] = label + "=" + paths[label]
+		labels[i] = label + "=" + programs[label].String()
 	}
 	return labels
 }
@@ -142,7 +142,7 @@ func parseSamples(text string) (*outcome, error) {
 			o.by[label][quantity] = append(o.by[label][quantity], value)
 		}
 	}
-	// The bootstrap draws whole rounds.
+	// The bootstrap draws layouts and whole rounds.
 	rounds := 0
 	for label, s := range o.by {
 		n := len(s["total_ns"])
@@ -154,6 +154,22 @@ func parseSamples(text string) (*outcome, error) {
 		}
 	}
 	return o, nil
+}
+
+// Layouts are the rounds of each layout. In one round all programs have the same.
+func (o *outcome) layouts() [][]int {
+	of := map[float64]int{}
+	var layouts [][]int
+	for round, layout := range o.by[none]["layout"] {
+		i, known := of[layout]
+		if !known {
+			i = len(layouts)
+			of[layout] = i
+			layouts = append(layouts, nil)
+		}
+		layouts[i] = append(layouts[i], round)
+	}
+	return layouts
 }
 
 // Base is the contestant that a quantity's zero comes from.
@@ -170,7 +186,7 @@ func (o *outcome) added(label, quantity string) estimate {
 	if x == nil || a == nil {
 		return missing
 	}
-	return bootstrap(o.seed, confidence, func(m medians) float64 { return m(x) - m(a) }, x, a)
+	return bootstrap(o.seed, confidence, o.layouts(), func(m medians) float64 { return m(x) - m(a) }, x, a)
 }
 
 // Ratio is what a contestant adds, divided by what another one adds.
@@ -179,7 +195,7 @@ func (o *outcome) ratio(label, to, quantity string, confidence float64) estimate
 	if x == nil || y == nil || a == nil {
 		return missing
 	}
-	return bootstrap(o.seed, confidence, func(m medians) float64 { return (m(x) - m(a)) / (m(y) - m(a)) }, x, y, a)
+	return bootstrap(o.seed, confidence, o.layouts(), func(m medians) float64 { return (m(x) - m(a)) / (m(y) - m(a)) }, x, y, a)
 }
 
 // Median of a contestant itself.

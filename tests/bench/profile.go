@@ -45,14 +45,16 @@ func (p *programs) profile(name string) error {
 		labels = append([]string{peer}, labels...)
 	}
 	for _, label := range labels {
+		program := p.small[label]
+		program.layouts = 1
 		text, err := trace.record(func() error {
-			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1", label+"="+p.small[label])
+			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1", label+"="+program.String())
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		launches := splitLaunches(text, filepath.Base(p.small[label]))
+		launches := splitLaunches(text, filepath.Base(program.path(0)))
 		if len(launches) < profiledLaunches/2 {
 			return fmt.Errorf("only %d of %d launches of %s were found in the trace", len(launches), profiledLaunches, label)
 		}

@@ -49,22 +49,26 @@ func middle(sorted []float64) float64 {
 type medians func(series []float64) float64
 
 // Bootstrap evaluates a statistic of medians on the series as they are, and on rounds drawn from them
-// with replacement. A round is drawn for all series at once: what disturbs one launch of a round often
-// disturbs the others too.
-func bootstrap(seed int, confidence float64, statistic func(medians) float64, series ...[]float64) estimate {
+// with replacement: first the groups that they are drawn from, and from each as many rounds as are in it. A round
+// is drawn for all series at once: what disturbs one launch of a round often disturbs the others too.
+func bootstrap(seed int, confidence float64, groups [][]int, statistic func(medians) float64, series ...[]float64) estimate {
 	e := estimate{value: statistic(median)}
-	n := len(series[0])
 	random := rand.New(rand.NewSource(int64(seed)))
-	rounds := make([]int, n)
-	drawn := make([]float64, n)
+	var rounds []int
+	var drawn []float64
 	values := make([]float64, 0, resamples)
 	for len(values) < resamples {
-		for i := range rounds {
-			rounds[i] = random.Intn(n)
+		rounds = rounds[:0]
+		for range groups {
+			group := groups[random.Intn(len(groups))]
+			for range group {
+				rounds = append(rounds, group[random.Intn(len(group))])
+			}
 		}
 		values = append(values, statistic(func(s []float64) float64 {
-			for i, round := range rounds {
-				drawn[i] = s[round]
+			drawn = drawn[:0]
+			for _, round := range rounds {
+				drawn = append(drawn, s[round])
 			}
 			slices.Sort(drawn)
 			return middle(drawn)
@@ -75,4 +79,13 @@ func bootstrap(seed int, confidence float64, statistic func(medians) float64, se
 	e.low = values[int(math.Floor(tail*float64(len(values)-1)))]
 	e.high = values[int(math.Ceil((1-tail)*float64(len(values)-1)))]
 	return e
+}
+
+// OneGroup is for rounds that differ in nothing.
+func oneGroup(n int) [][]int {
+	group := make([]int, n)
+	for i := range group {
+		group[i] = i
+	}
+	return [][]int{group}
 }

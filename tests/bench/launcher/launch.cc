@@ -50,8 +50,8 @@ void Add(Sample& sample, const rusage& usage) {
 
 }  // namespace
 
-Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_t* targets,
-              bool check) {
+Sample Launch(const Scenario& scenario, const Contestant& contestant, std::size_t layout,
+              const pid_t* targets, bool check) {
   const Pipes pipes = MakePipes(scenario);
   const std::string message = BootstrapMessage(scenario, targets);
   if (!message.empty()) {
@@ -65,7 +65,8 @@ Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_
     environment.push_back(const_cast<char*>(variable.c_str()));
   }
   environment.push_back(nullptr);
-  char* const arguments[] = {const_cast<char*>(contestant.path), nullptr};
+  const char* const path = contestant.paths[layout].c_str();
+  char* const arguments[] = {const_cast<char*>(path), nullptr};
 
   // A launch that hangs ends us, and the process group with us.
   alarm(30);
@@ -73,7 +74,7 @@ Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_
   const std::int64_t start = Now();
   const pid_t launched = vfork();
   if (launched == 0) {
-    execve(contestant.path, arguments, environment.data());
+    execve(path, arguments, environment.data());
     _exit(127);
   }
   Must(launched, "vfork");

@@ -6,8 +6,11 @@
 
 #include "scenario.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <sys/types.h>
+#include <vector>
 
 namespace bench {
 
@@ -20,7 +23,7 @@ enum class Answer {
 
 struct Contestant {
   const char* label;
-  const char* path;
+  std::vector<std::string> paths;  // the same program in several layouts
   Answer answer;
 };
 
@@ -37,9 +40,9 @@ struct Sample {
   long peak_kb = 0;
 };
 
-/// Starts `contestant` and waits until nothing is left of it. With `check` it is also made sure
-/// that the outcome is right, which takes time that belongs to nobody.
-Sample Launch(const Scenario& scenario, const Contestant& contestant, const pid_t* targets,
-              bool check);
+/// Starts `contestant` in one of its layouts and waits until nothing is left of it. With `check` it
+/// is also made sure that the outcome is right, which takes time that belongs to nobody.
+Sample Launch(const Scenario& scenario, const Contestant& contestant, std::size_t layout,
+              const pid_t* targets, bool check);
 
 }  // namespace bench

@@ -4,12 +4,14 @@
 // between. It knows nothing of statistics; its output is one line of comma-separated values a
 // launch.
 //
-//   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...
+//   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...
 //   launcher --list
 //
-// In each round every program is launched once, in an order that is drawn anew. A program whose
-// label is "none" does not reply, one whose label is "start" replies with an empty line; the others
-// follow the protocol, and one launch of theirs in 50 is checked instead of measured.
+// The programs are PREFIX.0, PREFIX.1 and so on, which differ in how they are laid out. In each
+// round every program is launched once, in the next layout and in an order that is drawn anew. A
+// program whose label is "none" does not reply, one whose label is "start" replies with an empty
+// line; the others follow the protocol, and one launch of theirs in 50 is checked instead of
+// measured.
 
 #include "check.h"
 #include "fixture.h"
@@ -23,8 +25,10 @@
 #include <cstring>
 #include <fcntl.h>
 #include <random>
+#include <string>
 #include <string_view>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -35,19 +39,28 @@ constexpr int kCheckEvery = 50;
 
 Contestant ParseContestant(char* text) {
   char* const equals = std::strchr(text, '=');
-  if (equals == nullptr) Die("not LABEL=PATH: %s", text);
+  if (equals == nullptr) Die("not LABEL=PREFIX,LAYOUTS: %s", text);
   *equals = '\0';
   const std::string_view label = text;
+  char* const comma = std::strrchr(equals + 1, ',');
+  if (comma == nullptr) Die("not PREFIX,LAYOUTS: %s", equals + 1);
+  *comma = '\0';
+  const int layouts = std::atoi(comma + 1);
+  if (layouts < 1) Die("no layouts: %s", comma + 1);
+  std::vector<std::string> paths;
+  for (int i = 0; i < layouts; ++i) {
+    paths.push_back(std::string(equals + 1) + '.' + std::to_string(i));
+  }
   Answer answer = Answer::kReply;
   if (label == "none") answer = Answer::kNone;
   if (label == "start") answer = Answer::kLine;
-  return {text, equals + 1, answer};
+  return {text, std::move(paths), answer};
 }
 
-void Print(const Scenario& scenario, int round, const Contestant& contestant,
+void Print(const Scenario& scenario, int round, const Contestant& contestant, std::size_t layout,
            const Sample& sample) {
-  std::printf("%s,%d,%s,%lld,%lld,%d,%lld,%ld,%ld,%ld,%ld,%ld\n", scenario.name, round,
-              contestant.label, static_cast<long long>(sample.reply_ns),
+  std::printf("%s,%d,%s,%zu,%lld,%lld,%d,%lld,%ld,%ld,%ld,%ld,%ld\n", scenario.name, round,
+              contestant.label, layout, static_cast<long long>(sample.reply_ns),
               static_cast<long long>(sample.total_ns), sample.processes,
               static_cast<long long>(sample.cpu_us), sample.faults, sample.major_faults,
               sample.voluntary_switches, sample.involuntary_switches, sample.peak_kb);
@@ -60,7 +73,7 @@ int main(int argc, char** argv) {
     for (const char* name : ScenarioNames()) std::puts(name);
     return 0;
   }
-  if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PATH ...");
+  if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...");
   // Programs inherit nothing but what a launch gives them. Output goes to a descriptor above
   // theirs.
   Must(setpgid(0, 0), "setpgid");
@@ -76,14 +89,16 @@ int main(int argc, char** argv) {
 
   const Fixture fixture;
   std::puts(
-      "scenario,round,label,reply_ns,total_ns,processes,cpu_us,faults,major_faults,"
+      "scenario,round,label,layout,reply_ns,total_ns,processes,cpu_us,faults,major_faults,"
       "voluntary_switches,involuntary_switches,peak_kb");
   for (int round = -warm_up; round < rounds; ++round) {
     const bool check = (round + warm_up) % kCheckEvery == 0;
     std::shuffle(contestants.begin(), contestants.end(), random);
     for (const Contestant& contestant : contestants) {
-      const Sample sample = Launch(scenario, contestant, fixture.targets(), check);
-      if (round >= 0 && !check) Print(scenario, round, contestant, sample);
+      const std::size_t layout =
+          static_cast<std::size_t>(round + warm_up) % contestant.paths.size();
+      const Sample sample = Launch(scenario, contestant, layout, fixture.targets(), check);
+      if (round >= 0 && !check) Print(scenario, round, contestant, layout, sample);
     }
   }
   return 0;

@@ -164,8 +164,17 @@ func (b *base) readHeaders() error {
 
 var memberLine = regexp.MustCompile(`libnsexec\.a\(([a-z_]+\.cc)\.o\)`)
 
+// The program that launch_test starts has the core in it, and launch_test itself has not.
+var launchTest = []string{"tests/cpp/launch_test.cc", "tests/cpp/launched_program.cc"}
+
 // ReadPrograms finds the tests' programs, and by linking each once what it takes from the archive.
 func (b *base) readPrograms() error {
+	for _, source := range launchTest {
+		if b.commands[source] == nil {
+			return fmt.Errorf("%s is not compiled", source)
+		}
+		delete(b.commands, source)
+	}
 	var support []string
 	for source := range b.commands {
 		if strings.HasPrefix(source, "tests/cpp/") && !strings.HasSuffix(source, "_test.cc") &&

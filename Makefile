@@ -5,7 +5,7 @@
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
-	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, fuzzers'
+	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, fuzzers, some mutants'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'

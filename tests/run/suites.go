@@ -53,7 +53,9 @@ func checkSuites() []suite {
 	}
 	return append(suites,
 		suite{"check uml", printingCommand("tests/uml/run")},
-		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")})
+		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
+		// Of one small file, so that `make mutate`, which takes its time, goes on working.
+		suite{"check mutants", printingCommand("go", "run", "./tests/mutate", "gate.cc")})
 }
 
 // GoModules lists the folders with a go.mod, the root first.

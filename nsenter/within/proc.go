@@ -127,9 +127,12 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 	if err := message.Validate(); err != nil {
 		return nil, -1, fmt.Errorf("within: %w", err)
 	}
-	path, err := ownPath(joined&(PID|Mount) != 0 && !p.New.Has(User))
+	path, copied, err := ownPath(joined&(PID|Mount) != 0 && !p.New.Has(User))
 	if err != nil {
 		return nil, -1, err
+	}
+	if copied != nil {
+		files = append(files, copied)
 	}
 	stdio, err := p.openStdio()
 	if err != nil {

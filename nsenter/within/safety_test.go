@@ -408,3 +408,29 @@ func TestSealedCopyIsThisProgram(t *testing.T) {
 		t.Errorf("the copy can be written to: %v", err)
 	}
 }
+
+// When a child's files are put on their numbers, some are moved out of the way first, to above the highest
+// of them. That is where the copy of the program is if a file has the number before it.
+func TestCopyIsExecutedWhateverNumbersFilesHave(t *testing.T) {
+	target := fixture(t, Mount|UTS, "hostname up-there")
+	sealedCopy, err := sealed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	before := sealedCopy.Fd() - 1
+	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL, null.Fd(), syscall.F_DUPFD_CLOEXEC, before)
+	if errno != 0 || fd != before {
+		t.Fatalf("descriptor %d is not free: %d, %v", before, fd, errno)
+	}
+	file := os.NewFile(fd, os.DevNull)
+	defer file.Close()
+	p := &Proc{Target: Of(target, Mount|UTS), ExtraFiles: []*os.File{file}}
+	if name, err := hostname.Call(deadline(t, short), p, struct{}{}); err != nil || name != "up-there" {
+		t.Errorf("got %q, %v", name, err)
+	}
+}

@@ -95,17 +95,19 @@ func memfd(name string) (*os.File, error) {
 // maxFiles is how many descriptors a child can be given.
 const maxFiles = 180
 
-// ownPath is what the child executes.
-func ownPath(sealedCopy bool) (string, error) {
+// ownPath is what the child executes, and the file that is there if it is a sealed copy. The child has to
+// be given the file too: when its files are put on their numbers, numbers above all of them are used on the
+// way, and what is there is lost.
+func ownPath(sealedCopy bool) (string, *os.File, error) {
 	if err := checkProc(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !sealedCopy || noSealedCopy {
-		return ownProgram, nil
+		return ownProgram, nil, nil
 	}
 	file, err := sealed()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), nil
+	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), file, nil
 }

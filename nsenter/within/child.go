@@ -57,7 +57,7 @@ func newChild() *childProcess {
 		return nil
 	}
 	// Without a launch the two do not agree: the variable is one that somebody has left behind.
-	if _, err := fmt.Sscan(pipe, &initpipe); err != nil || initpipe != first+count {
+	if _, err := fmt.Sscan(pipe, &initpipe); err != nil || initpipe != first+count || count == 0 {
 		os.Unsetenv(envInternal)
 		return nil
 	}
@@ -67,7 +67,7 @@ func newChild() *childProcess {
 		}
 	}
 	for fd := first; fd < initpipe; fd++ {
-		syscall.CloseOnExec(fd) // namespaces, and maybe a program to be executed
+		syscall.CloseOnExec(fd) // see envInternal
 	}
 	syscall.Close(initpipe + 1) // LOGPIPE: nothing more is to be said
 	syscall.CloseOnExec(initpipe)
@@ -81,7 +81,7 @@ func newChild() *childProcess {
 	return &childProcess{
 		conn:   conn,
 		turn:   make(chan struct{}, 1),
-		frames: bufio.NewReader(conn),
+		frames: bufio.NewReader(os.NewFile(uintptr(initpipe)-1, "requests")),
 		joined: joined,
 		calls:  make(map[uint64]context.CancelFunc),
 	}

@@ -60,16 +60,15 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn := r.init.Conn
-	frame{kind: frameSetup, number: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(conn)
+	frame{kind: frameSetup, number: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(r.requests)
 	frame{
 		kind:   frameExec,
 		number: int64(number),
 		name:   c.Path,
 		body:   []byte(strings.Join(c.Args, "\x00")),
-	}.write(conn)
-	// The socket is closed by what makes the program run.
-	if f, err := readFrame(conn, defaultMaxMessage); err == nil {
+	}.write(r.requests)
+	// INITPIPE is closed by what makes the program run.
+	if f, err := readFrame(r.init.Conn, defaultMaxMessage); err == nil {
 		r.init.Kill()
 		state, _ := r.end()
 		switch {

@@ -10,8 +10,8 @@ import (
 	"io"
 )
 
-// The two processes speak in frames, on the socket on which the bootstrap message was sent. Both are
-// the same program, so there are no versions.
+// The two processes speak in frames: the parent on a socket for requests, the child on the one on which the
+// bootstrap message was sent. Both are the same program, so there are no versions.
 type frameKind byte
 
 const (

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
@@ -77,14 +78,16 @@ func (p *Proc) maxMessage() int {
 }
 
 // envInternal tells the child which of its descriptors are this package's, and what it has to know
-// before anything else: FIRST,COUNT,JOINED. Files and namespaces are COUNT descriptors from FIRST on,
-// INITPIPE and LOGPIPE follow; JOINED is the namespaces that were joined, as a number.
+// before anything else: FIRST,COUNT,JOINED. From FIRST on there are COUNT descriptors: a program to be
+// executed and a copy of this program, if there are, namespaces, and at the end the socket for requests.
+// INITPIPE and LOGPIPE follow. JOINED is the namespaces that were joined, as a number.
 const envInternal = "_NSENTER_WITHIN"
 
 // running is a process of this package's, as its parent has it.
 type running struct {
-	init  *parent.Init
-	stdio *stdio
+	init     *parent.Init
+	requests *os.File
+	stdio    *stdio
 }
 
 // launch starts the child and returns when it is on its way to Init. A program, if there is one, is
@@ -134,8 +137,15 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 	if copied != nil {
 		files = append(files, copied)
 	}
+	requests, theirs, err := requestSocket()
+	if err != nil {
+		return nil, -1, err
+	}
+	defer theirs.Close()
+	files = append(files, theirs)
 	stdio, err := p.openStdio()
 	if err != nil {
+		requests.Close()
 		return nil, -1, err
 	}
 	defer stdio.closeTheirs()
@@ -155,11 +165,12 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 	}
 	init, err := c.Start(ctx)
 	if err != nil {
+		requests.Close()
 		stdio.abandon()
 		return nil, -1, err
 	}
 	stdio.start()
-	return &running{init, stdio}, number, nil
+	return &running{init, requests, stdio}, number, nil
 }
 
 // message is what is asked of the core, but for what is to be joined.
@@ -228,9 +239,21 @@ func isInternal(name string) bool {
 	return name == envInternal || strings.HasPrefix(name, "_LIBCONTAINER_")
 }
 
+// requestSocket makes the socket on which the child is told what to do. Answers come on INITPIPE, which
+// the runtime polls: if it were the same socket, the runtime would be woken up whenever the child has
+// read a request, only to learn that it could write another one. Our end blocks, so it is not polled.
+func requestSocket() (ours, theirs *os.File, err error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(pair[0]), "requests"), os.NewFile(uintptr(pair[1]), "requests"), nil
+}
+
 // end waits for the end of the process and of what copies its output.
 func (r *running) end() (*os.ProcessState, error) {
 	state, err := r.init.Wait()
+	r.requests.Close()
 	if copyErr := r.stdio.wait(); err == nil {
 		err = copyErr
 	}

@@ -170,7 +170,7 @@ func (s *Session) leave(id uint64) {
 func (s *Session) send(f frame) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	f.write(s.running.init.Conn)
+	f.write(s.running.requests)
 }
 
 // read takes answers in until the process ends, or says something that it should not.

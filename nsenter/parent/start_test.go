@@ -411,10 +411,23 @@ func TestCancelAnywhere(t *testing.T) {
 	nothingLeft(t)
 	ids := []bootstrap.IDRange{{Inside: 0, Outside: 100000, Count: 65536}}
 	m := &bootstrap.Message{Create: bootstrap.User | bootstrap.PID | bootstrap.IPC, UIDMap: ids, GIDMap: ids}
+	// Up to twice the time that a launch takes on this machine.
+	start := time.Now()
+	i, err := self(m).Start(deadline(t, 20*time.Second))
+	took := time.Since(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Kill()
+	i.Wait()
+	launches := 200
+	if testing.Short() {
+		launches = 40
+	}
 	var before, after int
-	for n := range 200 {
+	for n := range launches {
 		ctx, cancel := context.WithCancel(context.Background())
-		timer := time.AfterFunc(time.Duration(rand.Intn(12000))*time.Microsecond, cancel)
+		timer := time.AfterFunc(time.Duration(rand.Int63n(2*int64(took))), cancel)
 		c := self(m)
 		c.Order = Order(n % 2)
 		i, err := c.Start(ctx)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"nsenter-cpp.example/internal/launcher"
 )
 
 // Init is the init process: a child of the caller, who has to Wait for it.
@@ -30,13 +32,14 @@ type Init struct {
 	err      error
 }
 
-func newInit(l *launch) (*Init, error) {
+func newInit(l *launcher.Launch, log *logReader) (*Init, error) {
+	pid := l.Reply().Init
 	// The process is our child and nobody has waited for it, so the number is still its own.
-	process, err := os.FindProcess(l.reply.init)
+	process, err := os.FindProcess(pid)
 	if err != nil {
 		return nil, err
 	}
-	return &Init{Pid: l.reply.init, Process: process, Conn: l.conn, log: l.log}, nil
+	return &Init{Pid: pid, Process: process, Conn: l.Conn, log: log}, nil
 }
 
 // handOver: from now on ctx is the init process's.
@@ -64,17 +67,17 @@ func (i *Init) Kill() error {
 func (i *Init) Wait() (*os.ProcessState, error) {
 	i.waitOnce.Do(func() {
 		// Killing and reaping exclude each other, waiting and killing must not.
-		peekStatus(i.Pid)
+		launcher.PeekStatus(i.Pid)
 		i.mutex.Lock()
 		if i.state, i.err = i.Process.Wait(); i.err != nil {
 			i.Process.Release()
 		}
 		i.reaped = true
 		i.mutex.Unlock()
-		forget(i.Pid)
+		launcher.Forget(i.Pid)
 		i.stop()
 		i.Conn.Close()
-		i.log.wait()
+		i.log.Wait()
 	})
 	return i.state, i.err
 }

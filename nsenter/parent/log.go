@@ -5,17 +5,13 @@
 package parent
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
+
+	"nsenter-cpp.example/internal/launcher"
 )
 
 // levels are those of LOGLEVEL, by number.
@@ -46,33 +42,25 @@ func logLevel(logger *slog.Logger) int {
 	return fatal
 }
 
-// lineEnd is where lines are cut that are no lines of nsexec: those are shorter than 4,096 bytes.
-const lineEnd = 64 << 10
-
-// logReader reads LOGPIPE to its end; in the classic protocol, which has none, standard error.
+// logReader makes records of LOGPIPE; in the classic protocol, which has none, it reads standard error.
 type logReader struct {
-	pipe   *os.File
+	*launcher.Log
 	logger *slog.Logger
-	done   chan struct{}
 
 	mutex sync.Mutex
 	fatal *FatalError
 }
 
-func readLog(pipe *os.File, logger *slog.Logger) *logReader {
-	r := &logReader{pipe: pipe, logger: logger, done: make(chan struct{})}
-	go r.read(pipe, r.take)
-	return r
-}
-
-// readStderr hands everything on to a file, if there is one, as it comes.
-func readStderr(pipe, to *os.File) *logReader {
-	r := &logReader{pipe: pipe, done: make(chan struct{})}
-	var source io.Reader = pipe
-	if to != nil {
-		source = io.TeeReader(pipe, copyTo{to})
+func (c *Cmd) readLog(pipe *os.File) *logReader {
+	r := &logReader{logger: c.Logger}
+	switch {
+	case c.Classic == nil:
+		r.Log = launcher.ReadLog(pipe, nil, r.take)
+	case c.Stderr == nil:
+		r.Log = launcher.ReadLog(pipe, nil, r.takeClassic)
+	default:
+		r.Log = launcher.ReadLog(pipe, copyTo{c.Stderr}, r.takeClassic)
 	}
-	go r.read(source, r.takeClassic)
 	return r
 }
 
@@ -84,58 +72,28 @@ func (c copyTo) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// wait waits for the end of the pipe. Whoever still has its other end has not got it from nsexec, and
-// is not waited for longer than a second.
-func (r *logReader) wait() {
-	select {
-	case <-r.done:
-	case <-time.After(time.Second):
-		r.pipe.Close()
-		<-r.done
-	}
-}
-
-func (r *logReader) read(source io.Reader, take func(line []byte)) {
-	defer close(r.done)
-	defer r.pipe.Close()
-	lines := bufio.NewReaderSize(source, lineEnd)
-	for {
-		line, err := lines.ReadSlice('\n')
-		if len(line) > 1 {
-			take(line)
-		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return
-		}
-	}
-}
-
-// linePrefix is how each text begins; (2), if it is there, is the stage.
-var linePrefix = regexp.MustCompile(`^nsexec(-([0-2]))?\[([0-9]+)\]: `)
-
 // take makes a record of a line. A line that is not of nsexec's form is shown as it is: something
 // else in the program, its Go side for instance, has written it.
-func (r *logReader) take(line []byte) {
-	var entry struct{ Level, Msg string }
-	if err := json.Unmarshal(line, &entry); err != nil {
-		entry.Level, entry.Msg = "warning", strings.TrimSuffix(string(line), "\n")
+func (r *logReader) take(raw []byte) {
+	line, err := launcher.ParseLine(raw)
+	if err != nil {
+		line = launcher.Line{Level: "warning", Stage: -1, Text: strings.TrimSuffix(string(raw), "\n")}
 	}
-	stage, pid, text := splitPrefix(entry.Msg)
-	if entry.Level == "fatal" {
-		r.addFatal(newFatalError(stage, pid, text))
+	if line.Level == "fatal" {
+		r.addFatal(newFatalError(line.Stage, line.Pid, line.Text))
 		return
 	}
 	if r.logger == nil {
 		return
 	}
 	var attributes []slog.Attr
-	if pid != 0 {
-		attributes = append(attributes, slog.Int("pid", pid))
+	if line.Pid != 0 {
+		attributes = append(attributes, slog.Int("pid", line.Pid))
 	}
-	if stage >= 0 {
-		attributes = append(attributes, slog.Int("stage", stage))
+	if line.Stage >= 0 {
+		attributes = append(attributes, slog.Int("stage", line.Stage))
 	}
-	r.logger.LogAttrs(context.Background(), slogLevel(entry.Level), text, attributes...)
+	r.logger.LogAttrs(context.Background(), slogLevel(line.Level), line.Text, attributes...)
 }
 
 // takeClassic finds the line with which a classic launch fails.
@@ -160,20 +118,6 @@ func slogLevel(name string) slog.Level {
 		}
 	}
 	return slog.LevelWarn
-}
-
-// splitPrefix takes the prefix off a text. Without one pid is 0; stage is -1 before the first clone.
-func splitPrefix(message string) (stage, pid int, text string) {
-	m := linePrefix.FindStringSubmatch(message)
-	if m == nil {
-		return -1, 0, message
-	}
-	stage = -1
-	if m[2] != "" {
-		stage, _ = strconv.Atoi(m[2])
-	}
-	pid, _ = strconv.Atoi(m[3])
-	return stage, pid, message[len(m[0]):]
 }
 
 // failure is the fatal line, if there has been one.

@@ -22,6 +22,7 @@ import (
 	"time"
 	"unsafe"
 
+	"nsenter-cpp.example/internal/launcher"
 	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
@@ -582,8 +583,8 @@ func TestOthersChildrenAreLeftAlone(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for !hasEnded(other.Process.Pid) {
-		time.Sleep(time.Millisecond)
+	if _, err := launcher.PeekStatus(other.Process.Pid); err != nil {
+		t.Fatal(err)
 	}
 	c := &Cmd{Path: "/bin/false", Args: []string{"false"}, Message: &bootstrap.Message{}}
 	if _, err := c.Start(deadline(t, 20*time.Second)); err == nil {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux
 
-package parent
+package launcher
 
 import (
 	"bytes"
@@ -28,7 +28,8 @@ func know(pid int) {
 	known.pids[pid] = true
 }
 
-func forget(pid int) {
+// Forget is called when an init process has been waited for: its number may be another's.
+func Forget(pid int) {
 	known.Lock()
 	defer known.Unlock()
 	delete(known.pids, pid)
@@ -85,8 +86,8 @@ func childPids() []int {
 // reapStrays ends and reaps what has left the launched process's group before it was reported: an init
 // process that takes its console has a session of its own by then. The launched process has ended, but has
 // not been reaped.
-func (l *launch) reapStrays() {
-	launched, ok := readStat(l.pid)
+func (l *Launch) reapStrays() {
+	launched, ok := readStat(l.Pid)
 	if !ok {
 		return // SIGCHLD is ignored, so there are no zombies
 	}
@@ -108,7 +109,7 @@ func (l *launch) reapStrays() {
 // cloned from the launched process, whose name it has, and executed nothing; it is younger; it leads a
 // session; and nobody has been told of it. If it lives it has this launch's INITPIPE. (That it is a zombie
 // of another launch that has failed in the same way is possible, and does no harm.)
-func (l *launch) isStray(pid int, launched stat) bool {
+func (l *Launch) isStray(pid int, launched stat) bool {
 	const forkNoExec = 0x40 // PF_FORKNOEXEC
 	s, ok := readStat(pid)
 	if !ok || s.name != launched.name || s.flags&forkNoExec == 0 || s.session != pid || s.group != pid ||
@@ -118,6 +119,6 @@ func (l *launch) isStray(pid int, launched stat) bool {
 	if s.state == 'Z' {
 		return true
 	}
-	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, 3+len(l.cmd.ExtraFiles)))
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, l.Initpipe))
 	return err == nil && link == l.theirs
 }

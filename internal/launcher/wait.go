@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux
 
-package parent
+package launcher
 
 import (
 	"syscall"
@@ -13,7 +13,6 @@ import (
 // Not in package syscall.
 const (
 	pPid     = 1
-	wNoHang  = syscall.WNOHANG
 	wExited  = syscall.WEXITED
 	wNoWait  = syscall.WNOWAIT
 	cldExit  = 1
@@ -45,8 +44,8 @@ func waitid(pid, options int) (siginfo, error) {
 	}
 }
 
-// peekStatus waits for the end of a child and leaves it a zombie, whose number nobody else gets.
-func peekStatus(pid int) (syscall.WaitStatus, error) {
+// PeekStatus waits for the end of a child and leaves it a zombie, whose number nobody else gets.
+func PeekStatus(pid int) (syscall.WaitStatus, error) {
 	info, err := waitid(pid, wExited|wNoWait)
 	if err != nil {
 		return 0, err
@@ -55,12 +54,6 @@ func peekStatus(pid int) (syscall.WaitStatus, error) {
 		return syscall.WaitStatus(info.status << 8), nil
 	}
 	return syscall.WaitStatus(info.status), nil
-}
-
-// hasEnded tells whether a child is a zombie, or no child any more.
-func hasEnded(pid int) bool {
-	info, err := waitid(pid, wExited|wNoWait|wNoHang)
-	return err != nil || info.pid != 0
 }
 
 // reap waits for one child. That somebody else has done so is no matter.

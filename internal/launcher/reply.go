@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package launcher
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Reply is what the launched process says.
+type Reply struct {
+	Stage1 int // 0 in the classic protocol, which has none
+	Init   int // 0: there is no reply
+}
+
+// replyLimit is more than any reply is long.
+const replyLimit = 128
+
+// Reply is what the launched process has said so far.
+func (l *Launch) Reply() Reply {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.reply
+}
+
+// Line is what has arrived of the reply, whether it is one or not.
+func (l *Launch) Line() string {
+	if raw, err := l.Conn.SyscallConn(); err == nil {
+		// Deadlines, which may have passed, do not matter here.
+		raw.Control(func(fd uintptr) { l.take(fd) })
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return string(l.line)
+}
+
+// take takes what is there of the reply's line off INITPIPE, and not a byte more: what follows is the Go side's.
+func (l *Launch) take(fd uintptr) error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for !bytes.HasSuffix(l.line, []byte{'\n'}) {
+		if len(l.line) == replyLimit {
+			return ErrEnded
+		}
+		var next [1]byte
+		switch n, err := syscall.Read(int(fd), next[:]); {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return err
+		case n == 1:
+			l.line = append(l.line, next[0])
+		case err == nil, err == syscall.ECONNRESET: // it has ended and left part of the message behind
+			return ErrEnded
+		default:
+			return os.NewSyscallError("read", err)
+		}
+	}
+	return nil
+}
+
+func (l *Launch) readReply() error {
+	raw, err := l.Conn.SyscallConn()
+	if err == nil {
+		var result error
+		err = raw.Read(func(fd uintptr) (done bool) {
+			result = l.take(fd)
+			return result != syscall.EAGAIN
+		})
+		if result == ErrEnded {
+			return result
+		}
+		if err == nil {
+			err = result
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("failed to read the reply: %w", err)
+	}
+	reply, err := parseReply(l.line, l.classic())
+	if err != nil {
+		return err
+	}
+	know(reply.Init)
+	l.mutex.Lock()
+	l.reply = reply
+	l.mutex.Unlock()
+	if l.Replied != nil {
+		l.Replied(reply)
+	}
+	return nil
+}
+
+// parseReply is as strict as runc: no keys but these, pids that can be somebody's.
+func parseReply(line []byte, classic bool) (Reply, error) {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	var r Reply
+	var err error
+	if classic {
+		var answer struct{ Pid int }
+		err = decoder.Decode(&answer)
+		r.Init = answer.Pid
+	} else {
+		var answer struct {
+			Stage1 int `json:"stage1_pid"`
+			Stage2 int `json:"stage2_pid"`
+		}
+		err = decoder.Decode(&answer)
+		r = Reply{answer.Stage1, answer.Stage2}
+	}
+	if err != nil || r.Init <= 0 || r.Stage1 < 0 || !classic && r.Stage1 == 0 || r.Init == r.Stage1 {
+		return Reply{}, fmt.Errorf("no reply: %q", line)
+	}
+	return r, nil
+}

@@ -53,9 +53,7 @@ type Case struct {
 	Piece    int      // in pieces of this size; 0: in one
 	Shut     bool     // shut the writing side down after the message
 	Order    Order
-	// ByLibrary: nsenter/parent is the parent. CanLibrary tells for which cases it can be.
-	ByLibrary bool
-	Deadline  time.Duration // for everything together; what is not over then is reported as it stands
+	Deadline time.Duration // for everything together; what is not over then is reported as it stands
 }
 
 func (c *Case) has(word string) bool {

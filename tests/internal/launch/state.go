@@ -216,8 +216,29 @@ func stateOf(pid int, fdNames map[string]string, console uint64) *State {
 	return s
 }
 
-// processes lists the living processes of the supervisor's pid namespace but itself and the fixture.
-func processes() []string {
+// processes lists the living processes of the supervisor's pid namespace but itself, the fixture and r.first.
+func (r *run) processes() []string {
+	return allProcesses(func(pid int) string {
+		if state := processState(pid); state == 0 || state == 'Z' || state == 'X' || pid == r.first {
+			return ""
+		}
+		return "process " + procText(pid, "comm")
+	})
+}
+
+// zombies lists its children that have ended and that nobody has waited for, without the fixture.
+func zombies() []string {
+	return allProcesses(func(pid int) string {
+		stat := statFields(pid)
+		if stat == nil || stat[0] != "Z" || stat[1] != strconv.Itoa(os.Getpid()) {
+			return ""
+		}
+		return "zombie " + procText(pid, "comm")
+	})
+}
+
+// allProcesses lists what is said of the processes of the supervisor's pid namespace but itself and the fixture.
+func allProcesses(say func(pid int) string) []string {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return []string{err.Error()}
@@ -228,8 +249,8 @@ func processes() []string {
 		if err != nil || pid == 1 || pid == FixturePid {
 			continue
 		}
-		if state := processState(pid); state != 0 && state != 'Z' && state != 'X' {
-			list = append(list, "process "+procText(pid, "comm"))
+		if said := say(pid); said != "" {
+			list = append(list, said)
 		}
 	}
 	sort.Strings(list)

@@ -14,13 +14,16 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"nsenter-cpp.example/internal/launcher"
 )
 
-// superviseMain is pid 1 of the new namespaces. It has one goroutine, which polls: what it sees of
-// two fds is then in the order in which it looked.
+// superviseMain is pid 1 of the new namespaces. While package launcher does the parent's part, this
+// goroutine polls: what it sees of two fds is then in the order in which it looked.
 func superviseMain() {
 	runtime.LockOSThread() // parent-outside changes this thread's pid namespace
 	keepFDs()
@@ -60,21 +63,22 @@ type run struct {
 	deadline time.Time
 	o        Outcome
 
-	initpipe, logpipe, stdout, stderr *source
-	toInit                            int // our end of INITPIPE, for writing; -1: none
-	queue                             []byte
-	piece                             int
-	shut                              bool // shut toInit down when the queue is empty
+	launch launcher.Launch
+	conn   int // launch.Conn
+	// What arrives at our ends. Of INITPIPE it is what follows the reply's line, and nil until that has been read.
+	initpipe, stdout, stderr *source
+	logEnd                   *os.File
+	log                      *launcher.Log // nil: not read yet
+	mutex                    sync.Mutex
+	lines                    []string // of the log
 
-	files    []uintptr // the launched process's
-	ours     []int     // their numbers here, to be closed after the start
-	fdNames  map[string]string
-	console  uint64 // device number
-	bystand  []int  // processes of ours, to be ended
-	launched int
-	ownPid   int // the launched process's pid as it sees it itself
-	status   syscall.WaitStatus
-	reaped   bool
+	files   []uintptr // the launched process's
+	ours    []int     // their numbers here, to be closed after the start
+	fdNames map[string]string
+	console uint64 // device number
+	bystand []int  // processes of ours, to be ended
+	first   int    // one that ends last: the first of the launched process's pid namespace
+	ownPid  int    // the launched process's pid as it sees it itself
 }
 
 // source collects what arrives on a non-blocking fd.
@@ -118,37 +122,12 @@ func dupAbove(fd, lowest int) int {
 	return int(n)
 }
 
-// step lets everything move on that can. Standard output is read first: what the init process
-// says there comes after the reply, so the reply must be there when INITPIPE is read afterwards.
+// step collects what has arrived. Standard output is read first: what the init process says there
+// comes after the reply, so that must be there when INITPIPE is looked at afterwards.
 func (r *run) step() {
-	for r.toInit >= 0 && len(r.queue) > 0 {
-		n := len(r.queue)
-		if r.piece > 0 && r.piece < n {
-			n = r.piece
-		}
-		n, err := syscall.Write(r.toInit, r.queue[:n])
-		if err == syscall.EAGAIN || err == syscall.EINTR {
-			break
-		}
-		if err != nil {
-			r.queue, r.shut = nil, false // the reader has gone
-			break
-		}
-		r.queue = r.queue[n:]
-	}
-	if r.shut && len(r.queue) == 0 {
-		r.shut = false
-		if err := syscall.Shutdown(r.toInit, syscall.SHUT_WR); err != nil {
-			syscall.Close(r.toInit) // a pipe
-			r.toInit = -1
-		}
-	}
 	r.stdout.drain()
 	r.initpipe.drain()
 	r.stderr.drain()
-	if !r.c.has("logpipe-full") || r.reaped {
-		r.logpipe.drain()
-	}
 }
 
 // wait polls until it is so, and reports what was not so at the deadline.
@@ -182,9 +161,6 @@ func ended(pid int) bool {
 	return state == 0 || state == 'Z' || state == 'X'
 }
 
-// superviseLibrary is there where nsenter/parent is.
-var superviseLibrary = func(*run) error { return errors.New("the library is for gc and Go 1.22 or newer") }
-
 func supervise(c Case) (Outcome, error) {
 	if err := prepareMounts(c); err != nil {
 		return Outcome{}, err
@@ -195,20 +171,15 @@ func supervise(c Case) (Outcome, error) {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("7"), 0); err != nil {
 		return Outcome{}, err
 	}
-	r := &run{c: c, deadline: time.Now().Add(c.Deadline), toInit: -1, fdNames: make(map[string]string)}
-	if c.ByLibrary {
-		r.fdNames["/dev/null"] = "null"
-		err := superviseLibrary(r)
-		return r.o, err
-	}
+	r := &run{c: c, deadline: time.Now().Add(c.Deadline), fdNames: make(map[string]string)}
 	if err := r.prepareFDs(); err != nil {
 		return Outcome{}, err
 	}
 	if err := r.start(); err != nil {
 		return Outcome{}, err
 	}
-	r.drive()
-	return r.o, nil
+	err := r.drive()
+	return r.o, err
 }
 
 func prepareMounts(c Case) error {
@@ -365,10 +336,9 @@ func (r *run) prepareFDs() error {
 	if err != nil {
 		return err
 	}
-	r.logpipe = &source{fd: fd}
+	r.logEnd = os.NewFile(uintptr(fd), "LOGPIPE")
 	if r.c.has("logpipe-no-reader") {
-		syscall.Close(fd)
-		r.logpipe.eof = true
+		r.logEnd.Close()
 	}
 	if r.c.has("logpipe-full") {
 		theirs := int(r.files[4])
@@ -395,46 +365,48 @@ func (r *run) prepareFDs() error {
 }
 
 func (r *run) prepareInitpipe() error {
-	r.queue, r.piece, r.shut = r.c.Message, r.c.Piece, r.c.Shut
+	l := &r.launch
+	l.Initpipe, l.Message, l.Piece, l.Shut = 3, r.c.Message, r.c.Piece, r.c.Shut
+	make := socketPair
 	switch {
 	case r.c.has("initpipe-file"):
 		if err := os.WriteFile("/mnt/message", r.c.Message, 0o644); err != nil {
 			return err
 		}
-		fd, err := syscall.Open("/mnt/message", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			return err
+		make = func() (ours, theirs int, err error) {
+			if theirs, err = syscall.Open("/mnt/message", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err == nil {
+				ours, err = atEOF()
+			}
+			return ours, theirs, err
 		}
-		theirs := dupAbove(fd, 20)
-		syscall.Close(fd)
-		r.files[3] = uintptr(theirs)
-		r.ours = append(r.ours, theirs)
-		r.queue, r.shut = nil, false
-		return nil
+		l.Message, l.Shut = nil, false
 	case r.c.has("initpipe-pipe-write"):
-		fd, err := r.pair(3, "initpipe", outPipe)
-		r.initpipe = &source{fd: fd}
-		r.queue, r.shut = nil, false
-		return err
+		make = outPipe
+		l.Message, l.Shut = nil, false
 	case r.c.has("initpipe-pipe-read"):
-		fd, err := r.pair(3, "initpipe", inPipe)
-		r.toInit = fd
-		return err
+		make = inPipe
+	case r.c.has("initpipe-no-reader"):
+		make = func() (ours, theirs int, err error) {
+			left, theirs, err := socketPair()
+			if err == nil {
+				_, err = syscall.Write(left, r.c.Message)
+				syscall.Close(left)
+			}
+			if err == nil {
+				ours, err = atEOF()
+			}
+			return ours, theirs, err
+		}
+		l.Message, l.Shut = nil, false
 	}
-	fd, err := r.pair(3, "initpipe", socketPair)
-	if err != nil {
-		return err
-	}
-	r.toInit = fd
-	r.initpipe = &source{fd: fd}
-	if r.c.has("initpipe-no-reader") {
-		r.step() // leave the message behind
-		syscall.Close(fd)
-		r.toInit = -1
-		r.initpipe = nil
-	}
-	return nil
+	var err error
+	r.conn, err = r.pair(3, "initpipe", make)
+	l.Conn = os.NewFile(uintptr(r.conn), "INITPIPE")
+	return err
 }
+
+// atEOF is our end of an INITPIPE that we have no end of.
+func atEOF() (int, error) { return syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0) }
 
 // prepareConsole makes a pseudo-terminal, links /mnt/console to it and reads its master.
 func (r *run) prepareConsole() error {
@@ -510,118 +482,137 @@ func (r *run) takeConsole(slave string) error {
 
 func (r *run) start() error {
 	program := "/mnt/probe"
-	attr := &syscall.ProcAttr{
-		Dir:   "/mnt",
-		Env:   r.c.Env,
-		Files: r.files,
-		Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{
-			Uid: uint32(r.c.UID), Gid: uint32(r.c.GID), Groups: []uint32{10, 20},
-		}},
-	}
 	if r.c.has("setuid") {
 		program = "/mnt/setuid"
 	}
+	l := &r.launch
+	l.Path, l.Args, l.Env, l.Dir, l.Files = program, []string{program}, r.c.Env, "/mnt", r.files
+	l.WaitFirst = r.c.Order == WaitFirst
+	l.Sys = &syscall.SysProcAttr{Credential: &syscall.Credential{
+		Uid: uint32(r.c.UID), Gid: uint32(r.c.GID), Groups: []uint32{10, 20},
+	}}
 	if r.c.has("pid-1") {
-		attr.Sys.Cloneflags = syscall.CLONE_NEWPID
+		l.Sys.Cloneflags = syscall.CLONE_NEWPID
 		r.ownPid = 1
 	}
 	if r.c.has("parent-outside") {
 		if err := syscall.Unshare(syscall.CLONE_NEWPID); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
-		first, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "infinity"}, &syscall.ProcAttr{})
-		if err != nil {
+		var err error
+		if r.first, err = syscall.ForkExec("/bin/sleep", []string{"sleep", "infinity"}, &syscall.ProcAttr{}); err != nil {
 			return err
 		}
-		r.bystand = append(r.bystand, first)
 		r.ownPid = 2
 	}
-	pid, err := syscall.ForkExec(program, []string{program}, attr)
-	if err != nil {
+	if err := l.Start(); err != nil {
 		return fmt.Errorf("failed to start the program: %w", err)
 	}
-	r.launched = pid
 	if r.ownPid == 0 {
-		r.ownPid = pid
+		r.ownPid = l.Pid
 	}
 	for _, fd := range r.ours {
 		syscall.Close(fd)
 	}
+	if !r.c.has("logpipe-full") {
+		r.readLog()
+	}
 	return nil
 }
 
-var (
-	netlinkReply = regexp.MustCompile(`^\{"stage1_pid":([0-9]+),"stage2_pid":([0-9]+)\}\n$`)
-	classicReply = regexp.MustCompile(`^\{ "pid" : ([0-9]+) \}\n$`)
-)
-
-// reply finds the pids of a complete reply; a is 0 in the classic protocol, which has no such pid.
-func (r *run) reply() (a, b int) {
-	if m := netlinkReply.FindStringSubmatch(r.initpipe.text()); m != nil {
-		a, _ = strconv.Atoi(m[1])
-		b, _ = strconv.Atoi(m[2])
-	} else if m := classicReply.FindStringSubmatch(r.initpipe.text()); m != nil {
-		b, _ = strconv.Atoi(m[1])
-	}
-	return a, b
+func (r *run) readLog() {
+	r.log = launcher.ReadLog(r.logEnd, nil, func(line []byte) {
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		r.lines = append(r.lines, string(line))
+	})
 }
 
 const returned = "nsexec returned\n"
 
 func (r *run) output() string { return strings.ReplaceAll(r.stdout.text(), "\r\n", "\n") }
 
-// drive is the parent: what it does after the start, in one of the two orders.
-func (r *run) drive() {
-	replied := func() bool {
-		_, b := r.reply()
-		if b == 0 && !ended(r.launched) && strings.HasPrefix(r.output(), returned) && len(processes()) > 1 {
-			r.o.EarlyInit = true
+// drive is all that comes after the start.
+func (r *run) drive() error {
+	l := &r.launch
+	failure := r.watch()
+	r.initpipe = &source{fd: r.conn}
+	init := l.Reply().Init
+	if init != 0 && r.wait("return of the init process", func() bool {
+		return strings.HasPrefix(r.output(), returned) || ended(init)
+	}) {
+		r.o.Init = stateOf(init, r.fdNames, r.console)
+	}
+	r.o.Status = "still running"
+	if r.wait("exit of the launched process", func() bool { return ended(l.Pid) }) {
+		status, err := launcher.PeekStatus(l.Pid)
+		if err != nil && err != syscall.ECHILD { // it has been reaped, which only status 0 is
+			return err
 		}
-		return b != 0
+		r.o.Status = statusText(status)
 	}
-	if r.c.Order == WaitFirst {
-		r.waitLaunched()
+	if r.log == nil {
+		r.readLog()
 	}
-	r.wait("reply", func() bool {
-		return replied() || !r.initpipe.open() || r.reaped || ended(r.launched)
-	})
-	r.step()
-	a, b := r.reply()
-	if b != 0 {
-		if a != 0 {
-			r.waitStage1(a, b)
-		}
-		if r.wait("return of the init process", func() bool {
-			return strings.HasPrefix(r.output(), returned) || ended(b)
-		}) {
-			r.o.Init = stateOf(b, r.fdNames, r.console)
-		}
-	}
-	if !r.reaped {
-		r.waitLaunched()
-	}
-	if b != 0 {
-		r.sendDocument()
-		if r.wait("end of the init process", func() bool { return ended(b) }) {
+	if init != 0 {
+		launcher.Send(l.Conn, []byte(Document), 0, true)
+		if r.wait("end of the init process", func() bool { return ended(init) }) {
 			var status syscall.WaitStatus
-			syscall.Wait4(b, &status, 0, nil)
+			syscall.Wait4(init, &status, 0, nil)
 			r.o.InitStatus = statusText(status)
 		}
 	}
-	r.conclude(a, b)
+	r.conclude(init)
+	if r.o.Hang == "" {
+		r.cleanUp(failure)
+	}
+	return nil
 }
 
-func (r *run) waitLaunched() {
-	if !r.wait("exit of the launched process", func() bool { return ended(r.launched) }) {
-		r.o.Status = "still running"
-		return
+// watch lets package launcher be the parent, and looks on.
+func (r *run) watch() (failure error) {
+	l := &r.launch
+	stage1 := make(chan string, 1)
+	l.Replied = func(reply launcher.Reply) { stage1 <- r.whatIs(reply.Stage1) }
+	driven := make(chan error, 1)
+	go func() { driven <- l.Drive() }()
+	if !r.wait("", func() bool {
+		if strings.HasPrefix(r.output(), returned) && l.Line() == "" && !ended(l.Pid) && len(r.processes()) > 1 {
+			r.o.EarlyInit = true
+		}
+		select {
+		case failure = <-driven:
+			return true
+		default:
+			return false
+		}
+	}) {
+		r.o.Hang = l.Step()
 	}
-	if _, err := syscall.Wait4(r.launched, &r.status, 0, nil); err != nil {
-		r.o.Status = err.Error()
-		return
+	select {
+	case r.o.Stage1 = <-stage1:
+	default:
 	}
-	r.reaped = true
-	r.o.Status = statusText(r.status)
+	if r.o.Hang == "end of pid A" {
+		r.o.Stage1 = "a child that does not end"
+	}
+	return failure
+}
+
+// cleanUp lets package launcher undo what has failed, and sees whether all have been waited for.
+func (r *run) cleanUp(failure error) {
+	if failure != nil {
+		r.launch.Undo()
+	}
+	if r.first != 0 {
+		// It ends when the kernel has ended its pid namespace, in which nobody may be left to be waited for.
+		syscall.Kill(r.first, syscall.SIGKILL)
+		r.bystand = append(r.bystand, r.first)
+	}
+	for _, pid := range r.bystand {
+		syscall.Wait4(pid, nil, 0, nil)
+	}
+	r.o.Left = append(r.o.Left, zombies()...)
 }
 
 func statusText(status syscall.WaitStatus) string {
@@ -631,121 +622,116 @@ func statusText(status syscall.WaitStatus) string {
 	return strconv.Itoa(status.ExitStatus())
 }
 
-// waitStage1 waits for pid A as runc does, and says what it was.
-func (r *run) waitStage1(a, b int) {
+// whatIs says what pid A is, before it is waited for.
+func (r *run) whatIs(a int) string {
 	switch stat := statFields(a); {
-	case a == b:
-		r.o.Stage1 = "the init process"
+	case a == 0:
+		return ""
 	case a == os.Getpid():
-		r.o.Stage1 = "parent"
-	case a == r.launched:
-		r.o.Stage1 = "the launched process"
+		return "parent"
+	case a == r.launch.Pid:
+		return "the launched process"
 	case stat == nil || stat[1] != strconv.Itoa(os.Getpid()):
-		r.o.Stage1 = "no child of the parent"
-	case !r.wait("end of pid A", func() bool { return ended(a) }):
-		r.o.Stage1 = "a child that does not end"
-	default:
-		syscall.Wait4(a, nil, 0, nil)
-		r.o.Stage1 = "child that ends"
+		return "no child of the parent"
 	}
-}
-
-func (r *run) sendDocument() {
-	if r.toInit < 0 {
-		return
-	}
-	r.queue, r.piece, r.shut = []byte(Document), 0, true
+	return "child that ends"
 }
 
 // conclude collects what is left and what was said.
-func (r *run) conclude(a, b int) {
+func (r *run) conclude(init int) {
 	for _, pid := range r.bystand {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	r.wait("end of everything", func() bool {
-		return !r.initpipe.open() && !r.logpipe.open() && !r.stdout.open() && !r.stderr.open() &&
-			len(processes()) == 0
+		return !r.initpipe.open() && r.log.Ended() && !r.stdout.open() && !r.stderr.open() &&
+			len(r.processes()) == 0
 	})
-	for _, s := range []struct {
+	for _, end := range []struct {
 		name string
-		*source
-	}{{"INITPIPE", r.initpipe}, {"LOGPIPE", r.logpipe}, {"stdout", r.stdout}, {"stderr", r.stderr}} {
+		open bool
+	}{
+		{"INITPIPE", r.initpipe.open()},
+		{"LOGPIPE", !r.log.Ended()},
 		// A terminal that nobody ever opened has no end.
-		if s.source.open() && !(s.name == "stdout" && r.console != 0) {
-			r.o.Left = append(r.o.Left, s.name+" open")
+		{"stdout", r.stdout.open() && r.console == 0},
+		{"stderr", r.stderr.open()},
+	} {
+		if end.open {
+			r.o.Left = append(r.o.Left, end.name+" open")
 		}
 	}
-	r.o.Left = append(r.o.Left, processes()...)
-	if r.launched != 0 && !r.reaped {
-		syscall.Kill(r.launched, syscall.SIGKILL)
-	}
+	r.o.Left = append(r.o.Left, r.processes()...)
 	text := r.output()
-	r.o.Untouched = b == 0 && strings.HasPrefix(text, returned)
+	r.o.Untouched = init == 0 && strings.HasPrefix(text, returned)
 	r.o.Stdout = text
-	r.o.Stderr = r.namePid(r.stderr.text())
-	r.o.Initpipe = nameReply(r.initpipe.text())
-	r.readLog()
+	r.o.Stderr = namePids(r.stderr.text())
+	r.o.Initpipe = nameReply(r.launch.Line()+r.initpipe.text(), r.launch.Reply())
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for _, line := range r.lines {
+		r.takeLine(line)
+	}
 	if spied, err := os.ReadFile("/mnt/spied"); err == nil {
 		r.o.Spied = string(spied)
 	}
 }
 
-func nameReply(text string) string {
-	if netlinkReply.MatchString(text) {
-		return netlinkReply.ReplaceAllString(text, `{"stage1_pid":A,"stage2_pid":B}`+"\n")
-	}
-	if classicReply.MatchString(text) {
-		return classicReply.ReplaceAllString(text, `{ "pid" : B }`+"\n")
-	}
-	return text
-}
+var number = regexp.MustCompile(`\b[0-9]+\b`)
 
-var tag = regexp.MustCompile(`nsexec(?:-([0-2]))?\[([0-9]+)\]`)
+// nameReply puts A and B in the place of the reply's pids.
+func nameReply(text string, reply launcher.Reply) string {
+	return number.ReplaceAllStringFunc(text, func(found string) string {
+		switch found {
+		case strconv.Itoa(reply.Stage1):
+			return "A"
+		case strconv.Itoa(reply.Init):
+			return "B"
+		}
+		return found
+	})
+}
 
 var otherPid = regexp.MustCompile(`(/proc/|\bon )47[0-9]{2}\b`)
 
-// namePid puts PID in the place of the number in a tag, and in a text in the place of pids that
-// only chance determines. The launched process's own is checked.
-func (r *run) namePid(text string) string {
-	text = otherPid.ReplaceAllStringFunc(text, func(found string) string {
+// namePids puts PID in the place of pids that only chance determines.
+func namePids(text string) string {
+	return otherPid.ReplaceAllStringFunc(text, func(found string) string {
 		before := found[:len(found)-len("4711")]
 		if found == before+strconv.Itoa(FixturePid) {
 			return found
 		}
 		return before + "PID"
 	})
-	return tag.ReplaceAllStringFunc(text, func(found string) string {
-		parts := tag.FindStringSubmatch(found)
-		if (parts[1] == "" || parts[1] == "0") && parts[2] != strconv.Itoa(r.ownPid) {
-			return strings.Replace(found, "["+parts[2]+"]", "[another PID]", 1)
-		}
-		return strings.Replace(found, "["+parts[2]+"]", "[PID]", 1)
-	})
 }
 
-// readLog takes LOGPIPE apart and notes what breaks the rules for its lines.
-func (r *run) readLog() {
-	for _, line := range strings.SplitAfter(r.logpipe.text(), "\n") {
-		if strings.TrimSuffix(line, "\n") == "" {
-			continue
-		}
-		if len(line) >= 4096 {
-			r.o.BadLog = append(r.o.BadLog, fmt.Sprintf("line of %d bytes", len(line)))
-		}
-		var entry map[string]string
-		if err := json.Unmarshal([]byte(line), &entry); err != nil || !strings.HasSuffix(line, "\n") {
-			r.o.BadLog = append(r.o.BadLog, fmt.Sprintf("no complete JSON object of strings: %q", line))
-			continue
-		}
-		level, msg := entry["level"], entry["msg"]
-		if len(entry) != 2 || level == "" || !strings.HasPrefix(msg, "nsexec") {
-			r.o.BadLog = append(r.o.BadLog, fmt.Sprintf("other than level and msg: %q", line))
-		}
-		if level == "fatal" {
-			r.o.Fatal = append(r.o.Fatal, r.namePid(msg))
-		} else {
-			r.o.Log = append(r.o.Log, level+" "+r.namePid(msg))
-		}
+// takeLine notes what a line of the log says, PID being the pid of who says it, and what breaks the rules for such
+// lines. The launched process's own pid is checked.
+func (r *run) takeLine(raw string) {
+	bad := func(format string, value interface{}) { r.o.BadLog = append(r.o.BadLog, fmt.Sprintf(format, value)) }
+	if len(raw) >= 4096 {
+		bad("line of %d bytes", len(raw))
+	}
+	line, err := launcher.ParseLine([]byte(raw))
+	var entry map[string]string
+	if err != nil || json.Unmarshal([]byte(raw), &entry) != nil || !strings.HasSuffix(raw, "\n") {
+		bad("no complete JSON object of strings: %q", raw)
+		return
+	}
+	if len(entry) != 2 || line.Level == "" || line.Pid == 0 {
+		bad("other than level and msg: %q", raw)
+	}
+	tag, pid := "nsexec", "PID"
+	if line.Stage >= 0 {
+		tag += "-" + strconv.Itoa(line.Stage)
+	}
+	if line.Stage <= 0 && line.Pid != r.ownPid {
+		pid = "another PID"
+	}
+	text := tag + "[" + pid + "]: " + namePids(line.Text)
+	if line.Level == "fatal" {
+		r.o.Fatal = append(r.o.Fatal, text)
+	} else {
+		r.o.Log = append(r.o.Log, line.Level+" "+text)
 	}
 }
 

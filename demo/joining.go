@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
+//go:build linux && gc && go1.22
 
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"nsenter-cpp.example/nsenter/parent"
 )
 
 // insideArgument is the argument with which the demo starts itself to be moved into the namespaces.
@@ -90,7 +93,7 @@ func joining() error {
 	say("A process with namespaces of its own is running: pid %s, hostname \"demo-target\".", pid)
 	say("This program now starts itself again with _LIBCONTAINER_INITPID=%s.", pid)
 
-	after, err := enter(pid)
+	after, err := enter(target.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -144,49 +147,30 @@ func startTarget() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// enter is the parent's side of the protocol: start the program, wait for it, read which pid the init process
-// has, and talk to that one from then on.
-func enter(pid string) (view, error) {
-	parentEnd, childEnd, err := os.Pipe()
-	if err != nil {
-		return view{}, err
-	}
-	defer parentEnd.Close()
+// enter starts this program again, inside, and asks it what it sees there.
+func enter(pid int) (view, error) {
 	stdout, initStdout, err := os.Pipe()
 	if err != nil {
 		return view{}, err
 	}
 	defer stdout.Close()
-	cmd := exec.Command("/proc/self/exe", insideArgument)
-	cmd.Env = []string{"_LIBCONTAINER_INITPID=" + pid, "_LIBCONTAINER_INITPIPE=3"}
-	cmd.ExtraFiles = []*os.File{childEnd} // fd 3
-	cmd.Stdout, cmd.Stderr = initStdout, os.Stderr
-	err = cmd.Run()
-	childEnd.Close()
+	cmd := &parent.Cmd{
+		Path:    "/proc/self/exe",
+		Args:    []string{"demo", insideArgument},
+		Stdout:  initStdout,
+		Stderr:  os.Stderr,
+		Classic: &parent.Classic{Pid: pid},
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	init, err := cmd.Start(ctx)
 	initStdout.Close()
 	if err != nil {
-		return view{}, fmt.Errorf("the launched process failed: %w", err)
-	}
-
-	if err := parentEnd.SetDeadline(time.Now().Add(patience)); err != nil {
 		return view{}, err
 	}
-	var reply struct {
-		Pid int `json:"pid"`
-	}
-	if err := json.NewDecoder(parentEnd).Decode(&reply); err != nil {
-		return view{}, fmt.Errorf("no pid on INITPIPE: %w", err)
-	}
-	say("nsexec answered: pid %d is the process inside. It is our child too, as the other was.", reply.Pid)
-	// It is a sibling of the process that was started, so it is ours to reap.
-	defer func() {
-		var status syscall.WaitStatus
-		_, _ = syscall.Wait4(reply.Pid, &status, 0, nil)
-	}()
+	defer init.Wait()
+	say("nsexec answered: pid %d is the process inside. It is our child too, as the other was.", init.Pid)
 
-	if err := stdout.SetDeadline(time.Now().Add(patience)); err != nil {
-		return view{}, err
-	}
 	var inside view
 	if err := json.NewDecoder(stdout).Decode(&inside); err != nil {
 		return view{}, fmt.Errorf("no report from inside: %w", err)

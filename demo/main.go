@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
+//go:build linux && gc && go1.22
 
 // Command demo shows what nsenter is for, and fails if anything is not as it says.
 //

@@ -30,6 +30,18 @@ constexpr NamespaceType kMnt = {"mnt", CLONE_NEWNS};
 constexpr NamespaceType kNet = {"net", CLONE_NEWNET};
 constexpr NamespaceType kUser = {"user", CLONE_NEWUSER};
 
+/// The script of a debug line on descriptor 9, and the log that writes there.
+std::string Logged(std::string_view text) {
+  return "getpid() = 42\npoll(9, POLLOUT, 0) = POLLOUT\n"
+         "write(9, \"{\\\"level\\\":\\\"debug\\\", \\\"msg\\\": \\\"nsexec[42]: " +
+         std::string(text) + "\\\"}\\n\")\n";
+}
+Log DebugLog() {
+  Log log("");
+  log.SendTo(9);
+  return log;
+}
+
 std::string Opened(std::string_view path, int fd) {
   return "openat(AT_FDCWD, \"" + std::string(path) +
          "\", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = " + std::to_string(fd) + "\n";
@@ -53,6 +65,14 @@ TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
     close(7)
   )");
   EXPECT_EQ(JoinAll({{kNet, "/n/net"}, {kMnt, "/n/mnt"}, {kIpc, "/n/ipc"}}), "success");
+}
+
+TEST(JoinNamespaces, TakesAnyDescriptor) {
+  const ScriptedKernel kernel(Opened("/n/net", 0) + R"(
+    setns(0, CLONE_NEWNET)
+    close(0)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/n/net"}}), "success");
 }
 
 TEST(JoinNamespaces, JoinsNothingIfOneCannotBeOpened) {
@@ -100,6 +120,19 @@ TEST(JoinNamespaces, StopsAtAnyOtherError) {
     close(5)
   )");
   EXPECT_EQ(JoinAll({{kNet, "/n/net"}}),
+            "failed to join net namespace /n/net: Cannot allocate memory");
+}
+
+TEST(JoinNamespaces, StopsAtAnyOtherErrorFromInsideTheUserNamespace) {
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/net", 6) + R"(
+    setns(6, CLONE_NEWNET) = EPERM
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+    setns(6, CLONE_NEWNET) = ENOMEM
+    close(6)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}, {kNet, "/n/net"}}),
             "failed to join net namespace /n/net: Cannot allocate memory");
 }
 
@@ -157,6 +190,24 @@ TEST(JoinNamespaces, TakesNoUserNamespaceOfAnotherDeviceForItsOwn) {
   EXPECT_EQ(JoinAll({{kUser, "/n/user"}}), "success");
 }
 
+TEST(JoinNamespaces, MustKnowWhetherAUserNamespaceIsItsOwn) {
+  {
+    const ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+      fstat(5) = EPERM
+      close(5)
+    )");
+    EXPECT_EQ(JoinAll({{kUser, "/n/user"}}),
+              "failed to look at the user namespace to join: Operation not permitted");
+  }
+  const ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = EPERM
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kUser, "/n/user"}}),
+            "failed to look at /proc/self/ns/user: Operation not permitted");
+}
+
 // /proc is that of the container once its mount namespace is joined: it may be missing there, or
 // say what the container wants.
 TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
@@ -188,6 +239,23 @@ TEST(JoinNamespaces, MayNotBeRefusedTheUserNamespace) {
             "failed to join user namespace /n/user: Operation not permitted");
 }
 
+TEST(JoinNamespaces, SaysWhichNamespacesItHasJoined) {
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/net", 6) +
+                              "setns(6, CLONE_NEWNET)\n" + Logged("joined net namespace /n/net") +
+                              "close(6)\n" + "setns(5, CLONE_NEWUSER)\n" +
+                              Logged("joined user namespace /n/user") + "close(5)\nsetresuid(0)");
+  EXPECT_SUCCESS(JoinNamespaces(Join({{kUser, "/n/user"}, {kNet, "/n/net"}}), DebugLog()));
+}
+
+TEST(JoinNamespaces, SaysThatItIsInAUserNamespaceAlready) {
+  const ScriptedKernel kernel(Opened("/n/user", 5) + R"(
+    fstat(5) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 100]
+  )" + Logged("already in user namespace /n/user") +
+                              "close(5)\nsetresuid(0)");
+  EXPECT_SUCCESS(JoinNamespaces(Join({{kUser, "/n/user"}}), DebugLog()));
+}
+
 // All at once.
 
 TEST(JoinNamespaces, JoinsAllNamespacesOfOneProcessAtOnce) {
@@ -213,6 +281,95 @@ TEST(JoinNamespaces, JoinsAForeignUserNamespaceWithTheOthers) {
     setresuid(0)
   )");
   EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
+}
+
+// A message may have id maps too, which nobody uses.
+TEST(JoinNamespaces, JoinsAllThereAreAtOnce) {
+  const ScriptedKernel kernel(R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
+    fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
+    pidfd_open(77) = 5
+    setns(5, CLONE_NEWCGROUP|CLONE_NEWIPC|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWPID|CLONE_NEWTIME|CLONE_NEWUTS|CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+  )");
+  Bootstrap bootstrap;
+  std::string paths[kNamespaceTypeCount];
+  for (const NamespaceType& type : kNamespaceTypes) {
+    std::string& path = paths[bootstrap.join_count];
+    path = "/proc/77/ns/" + std::string(type.name);
+    bootstrap.joins[bootstrap.join_count++] = {type, path};
+  }
+  bootstrap.uid_map.text = "0 0 1\n";
+  bootstrap.gid_map.text = "0 0 1\n";
+  EXPECT_SUCCESS(JoinNamespaces(bootstrap, Log("")));
+}
+
+TEST(JoinNamespaces, SaysThatItHasJoinedAllAtOnce) {
+  const ScriptedKernel kernel(R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+    pidfd_open(77) = 5
+    setns(5, CLONE_NEWNS|CLONE_NEWNET)
+    close(5)
+  )" + Logged("joined 2 namespaces of process 77 at once"));
+  EXPECT_SUCCESS(
+      JoinNamespaces(Join({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), DebugLog()));
+}
+
+TEST(JoinNamespaces, KnowsAProcessByAnyPid) {
+  for (const std::string pid : {"1", "1909", "123456789"}) {
+    const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\npidfd_open(" +
+                                pid + R"() = 5
+      setns(5, CLONE_NEWNS|CLONE_NEWNET)
+      close(5)
+    )");
+    const std::string mnt = "/proc/" + pid + "/ns/mnt";
+    const std::string net = "/proc/" + pid + "/ns/net";
+    EXPECT_EQ(JoinAll({{kMnt, mnt}, {kNet, net}}), "success") << pid;
+  }
+}
+
+TEST(JoinNamespaces, TakesNoLargerNumberForAPid) {
+  const ScriptedKernel kernel(Opened("/proc/1234567890/ns/mnt", 5) +
+                              Opened("/proc/1234567890/ns/net", 6) + R"(
+    setns(5, CLONE_NEWNS)
+    close(5)
+    setns(6, CLONE_NEWNET)
+    close(6)
+  )");
+  EXPECT_EQ(JoinAll({{kMnt, "/proc/1234567890/ns/mnt"}, {kNet, "/proc/1234567890/ns/net"}}),
+            "success");
+}
+
+TEST(JoinNamespaces, JoinsASingleNamespaceOfAProcessByItsPath) {
+  const ScriptedKernel kernel(Opened("/proc/77/ns/net", 5) + R"(
+    setns(5, CLONE_NEWNET)
+    close(5)
+  )");
+  EXPECT_EQ(JoinAll({{kNet, "/proc/77/ns/net"}}), "success");
+}
+
+TEST(JoinNamespaces, JoinsByPathIfInDoubtWhoseTheUserNamespaceIs) {
+  const std::string by_path =
+      Opened("/proc/77/ns/user", 5) + kForeign + Opened("/proc/77/ns/net", 6) + R"(
+    setns(6, CLONE_NEWNET)
+    close(6)
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+  )";
+  for (const std::string doubt : {R"(fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = EPERM
+        )",
+                                  R"(fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
+        fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = EPERM
+        )"}) {
+    const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + doubt +
+                                by_path);
+    EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
+  }
 }
 
 TEST(JoinNamespaces, DoesNotJoinItsOwnUserNamespaceWithTheOthers) {
@@ -267,7 +424,7 @@ TEST(JoinNamespaces, TakesOnlyPathsThatAreExactlyOneProcess) {
   constexpr std::string_view kMntPath = "/proc/77/ns/mnt";
   for (const std::string_view net :
        {"/proc/78/ns/net", "/proc/77/ns/net ", "/proc/077/ns/net", "/proc/77/ns/../ns/net",
-        "/proc/self/ns/net", "/proc//ns/net", "/proc/77/task/77/ns/net", "/run/77/ns/net",
+        "/proc/self/ns/net", "/proc//ns/net", "/proc/", "/proc/77/task/77/ns/net", "/run/77/ns/net",
         "/proc/77/ns/uts", "/proc/0/ns/net", "/proc/4294967373/ns/net"}) {
     const ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + R"(
       setns(5, CLONE_NEWNS)

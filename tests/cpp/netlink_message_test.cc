@@ -12,6 +12,7 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nsenter {
@@ -188,6 +189,26 @@ TEST(ParseMessage, TakesAnyOrderAndTheLastOfDuplicates) {
       (std::vector<std::string>{"clone-flags 40000000", "namespace ipc /c", "oom-score-adj 2"}));
 }
 
+TEST(ParseMessage, NeedsAWholeHeader) {
+  for (const std::size_t size : {0U, 1U, 6U, 15U}) {
+    EXPECT_ERROR(ParseMessage(Message("").substr(0, size)), "the bootstrap message has no header");
+  }
+}
+
+TEST(ParseMessage, TellsTimeOffsetsFromTheMountSourcesOfRunc11) {
+  const auto parse = [](const std::string& value) {
+    const std::string message = Message(Attribute(27290, value));
+    return test::Describe(ParseMessage(message));
+  };
+  EXPECT_EQ(parse(Text("")), "success");
+  EXPECT_EQ(parse(Text("monotonic 1 0\n")), "success");
+  for (const std::string& value : {Text("/"), Text("") + Text(""), Text("") + Text("/a")}) {
+    EXPECT_EQ(parse(value),
+              "the parent is runc 1.1 (attribute 27290 is its MOUNT_SOURCES), this nsexec serves "
+              "1.2.0 and newer");
+  }
+}
+
 TEST(ParseMessage, OfNothingAsksForNothing) {
   const Result<Bootstrap> bootstrap = ParseMessage(Message(""));
   ASSERT_EQ(test::Describe(bootstrap), "success");
@@ -263,10 +284,11 @@ TEST(ParseMessageHeader, ChecksTypeAndLength) {
 }
 
 TEST(HasBootstrapType, NeedsSixBytes) {
-  const std::string header = Message("");
+  const std::string message = Message("");
+  const std::string_view header = message;
   EXPECT_TRUE(HasBootstrapType(header));
   EXPECT_TRUE(HasBootstrapType(header.substr(0, 6)));
-  EXPECT_FALSE(HasBootstrapType(header.substr(0, 5)));
+  EXPECT_FALSE(HasBootstrapType(header.substr(0, 5))) << "though the sixth is right";
   EXPECT_FALSE(HasBootstrapType(""));
   EXPECT_FALSE(HasBootstrapType("{\"args"));
 }

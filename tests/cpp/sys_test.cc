@@ -4,9 +4,11 @@
 
 #include "child.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -14,13 +16,20 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
+#include <string>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 
 namespace nsenter {
 namespace {
@@ -138,6 +147,19 @@ TEST(Sys, CloseAllFromClosesOneByOneWhereItMust) {
   }));
 }
 
+// Descriptors may be above the limit, if it was lowered later: one by one they would stay.
+TEST(Sys, CloseAllFromAsksTheKernelFirst) {
+  NEEDS(syscall(SYS_close_range, ~0U, ~0U, 0U) == 0, "close_range (Linux 5.9)");
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    EXPECT_EQ(dup2(0, 50), 50);
+    const rlimit few = {20, 20};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    Forbid({SYS_prlimit64});  // the limit is not asked for
+    EXPECT_EQ(sys::CloseAllFrom(3), 0);
+    EXPECT_EQ(fcntl(50, F_GETFD), -1);
+  }));
+}
+
 TEST(Sys, CloseAllFromSaysThatItCannot) {
   test::ExpectSilentSuccess(test::RunInChild([] {
     Forbid({SYS_close_range, SYS_prlimit64});
@@ -175,6 +197,16 @@ TEST(Sys, EveryDescriptorIsAboveStdioAndCloseOnExec) {
   for (int closed = 0; closed < 8; ++closed) ExpectAboveStdio(closed);
 }
 
+TEST(Sys, DescriptorsThatAreAboveStdioStayWhereTheyAre) {
+  test::ExpectExit(test::RunInChild([] {
+                     sys::CloseAllFrom(3);
+                     const bool right = sys::Open(AT_FDCWD, "/dev/null", O_RDONLY) == 3 &&
+                                        sys::Open(AT_FDCWD, "/dev/null", O_RDONLY) == 4;
+                     _exit(right ? 0 : 1);
+                   }),
+                   0, "");
+}
+
 #ifndef NSEXEC_EMULATED  // as above
 
 /// Makes a pair with standard input and output free and `limit` descriptors allowed, of which one
@@ -203,6 +235,123 @@ TEST(Sys, NothingIsLeftOfAPairThatCannotBeMoved) {
     ExpectNothingLeftOfPair(make, 4, EMFILE);  // there is one, but no second
   }
 }
+
+TEST(Sys, NothingIsLeftOfAPairThatAFilterDoesNotLetBeMoved) {
+  for (const auto make : {sys::Pipe, sys::SocketPair}) {
+    test::ExpectExit(test::RunInChild([=] {
+                       sys::CloseAllFrom(3);
+                       close(0);
+                       close(1);
+                       Forbid({SYS_fcntl});
+                       int fds[2];
+                       bool right = make(fds) == -EPERM;
+                       for (int fd = 0; fd < 5; ++fd) {
+                         struct stat status = {};
+                         right = right && (fstat(fd, &status) == 0) == (fd == 2);
+                       }
+                       _exit(right ? 0 : 1);
+                     }),
+                     0, "");
+  }
+}
+
+#endif
+
+TEST(Sys, AffinityIsThatOfTheCallingProcess) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    cpu_set_t all;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+    int last = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(last, &all)) --last;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(last, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    cpu_set_t found;
+    CPU_ZERO(&found);
+    EXPECT_GT(sys::Affinity(reinterpret_cast<unsigned long*>(&found), sizeof(found)), 0);
+    EXPECT_TRUE(CPU_EQUAL(&found, &one));
+  }));
+}
+
+TEST(Sys, MemoryIsFreshAndGivenBack) {
+  constexpr std::size_t kSize = 1UL << 16U;
+  void* address = nullptr;
+  ASSERT_EQ(sys::Map(kSize, &address), 0);
+  char* const bytes = static_cast<char*>(address);
+  EXPECT_EQ(std::count(bytes, bytes + kSize, 0), static_cast<std::ptrdiff_t>(kSize));
+  bytes[kSize - 1] = 'x';
+  sys::Unmap(address, kSize);
+  // Not all of it is mapped, says ENOMEM.
+  EXPECT_EQ(msync(address, kSize, MS_ASYNC), -1);
+  EXPECT_EQ(errno, ENOMEM);
+}
+
+#ifndef NSEXEC_EMULATED  // as above
+
+/// What the kernel says, where the core asks the processor.
+bool HasShadowStack() {
+#if defined(__x86_64__)
+  return test::ReadFile("/proc/self/status").find("shstk") != std::string::npos;
+#else
+  unsigned long status = 0;
+  constexpr int kGetShadowStackStatus = 74;  // newer than the headers
+  return prctl(kGetShadowStackStatus, &status, 0L, 0L, 0L) == 0 && (status & 1U) != 0;
+#endif
+}
+
+// sanitizer_test is the other half.
+TEST(Sys, MemoryIsSharedWhereNothingSpeaksAgainstIt) {
+#if defined(__SANITIZE_ADDRESS__) || defined(NSEXEC_COPY_MEMORY) || \
+    (defined(__GLIBC__) && !defined(RSEQ_SIG))
+  EXPECT_FALSE(sys::CanShareMemory());
+#else
+  EXPECT_EQ(sys::CanShareMemory(), !HasShadowStack());
+#endif
+}
+
+#ifdef RSEQ_SIG
+
+/// rseq(2) with the size that every kernel takes.
+long RegisterSequences(void* area, int flags) {
+  constexpr unsigned kSize = 32;
+  return syscall(SYS_rseq, area, kSize, flags, RSEQ_SIG);
+}
+
+TEST(Sys, RestartableSequencesAreRegisteredAgain) {
+  NEEDS(__rseq_size != 0, "restartable sequences, from the kernel and from libc");
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    void* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
+    ASSERT_EQ(RegisterSequences(area, RSEQ_FLAG_UNREGISTER), 0);
+    EXPECT_EQ(sys::RestoreRestartableSequences(), 0);
+    // EBUSY: registered just so. With another address or size it is EINVAL.
+    EXPECT_EQ(RegisterSequences(area, 0), -1);
+    EXPECT_EQ(errno, EBUSY);
+  }));
+}
+
+// libc decides when the program starts, so this is one of its own.
+TEST(Sys, RestartableSequencesAreNotRegisteredIfLibcDoesNot) {
+  constexpr const char* kNone = "glibc.pthread.rseq=0";
+  const char* const tunables = getenv("GLIBC_TUNABLES");
+  if (tunables == nullptr || std::strcmp(tunables, kNone) != 0) {
+    const test::Outcome outcome = test::RunInChild([=] {
+      setenv("GLIBC_TUNABLES", kNone, 1);
+      execl("/proc/self/exe", "sys_test", "--gtest_filter=*AreNotRegisteredIfLibcDoesNot", nullptr);
+    });
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_NE(outcome.output.find("[  PASSED  ] 1 test."), std::string::npos) << outcome.output;
+    return;
+  }
+  ASSERT_EQ(__rseq_size, 0U);
+  const bool kernel_has_them = syscall(SYS_rseq, nullptr, 0, 0, 0) == 0 || errno != ENOSYS;
+  EXPECT_EQ(sys::RestoreRestartableSequences(), 0);
+  // Else the kernel would not take another.
+  alignas(32) static char area[32];
+  EXPECT_EQ(RegisterSequences(area, 0) == 0 ? 0 : errno, kernel_has_them ? 0 : ENOSYS);
+}
+
+#endif
 
 #endif
 

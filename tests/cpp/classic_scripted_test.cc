@@ -178,11 +178,11 @@ TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
             "failed to open console \"/dev/pts/9\": No such file or directory");
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
     openat(AT_FDCWD, "/dev/pts/9", O_RDWR|O_CLOEXEC|O_NOCTTY) = 7
-    ioctl(7, TCGETS) = ENOTTY
+    ioctl(7, TCGETS) = EPERM
     close(7)
   )"),
                   "/dev/pts/9"),
-            "failed to use console \"/dev/pts/9\": Inappropriate ioctl for device");
+            "failed to use console \"/dev/pts/9\": Operation not permitted");
 }
 
 TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {

@@ -129,7 +129,7 @@ TEST(ServeNetlink, LogsTheFirst64CpusAndDoesWithoutAnAnswer) {
            "\\\"msg\\\": \\\"nsexec[42]: affinity: 0x" +
            mask + "\\\"}\\n\")";
   };
-  affinity("EINVAL", "");
+  affinity("EPERM", "");
   affinity(R"("\<8:0>\<8:1>")", line("0"));
   affinity(R"("\<8:0x7000000f00000010>\<8:1>")", line("7000000f00000010"));
 }

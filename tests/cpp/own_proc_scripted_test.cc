@@ -27,9 +27,28 @@ TEST(OwnProc, WritesInOneCall) {
   EXPECT_SUCCESS(OwnProc::Open().value().Write("oom_score_adj", "-500"));
 }
 
+TEST(OwnProc, TakesAnyDescriptor) {
+  const ScriptedKernel kernel(R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 0
+    fstatfs(0) = PROC_SUPER_MAGIC
+    openat(0, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "-500")
+    close(4)
+    close(0)
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 0
+    write(0, "-500")
+    close(0)
+    close(3)
+  )");
+  EXPECT_SUCCESS(OwnProc::Open().value().Write("oom_score_adj", "-500"));
+  EXPECT_SUCCESS(OwnProc::Open().value().Write("oom_score_adj", "-500"));
+}
+
 TEST(OwnProc, IsNotOpenedWhereItIsNoProcfs) {
   const ScriptedKernel kernel(R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = ENOENT
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = EPERM
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
     fstatfs(3) = 16914836
     close(3)
@@ -37,7 +56,7 @@ TEST(OwnProc, IsNotOpenedWhereItIsNoProcfs) {
     fstatfs(3) = EPERM
     close(3)
   )");
-  EXPECT_ERROR(OwnProc::Open(), "failed to open /proc/self: No such file or directory");
+  EXPECT_ERROR(OwnProc::Open(), "failed to open /proc/self: Operation not permitted");
   EXPECT_ERROR(OwnProc::Open(), "/proc/self does not lie on procfs");
   EXPECT_ERROR(OwnProc::Open(),
                "failed to check that /proc/self lies on procfs: Operation not permitted");
@@ -69,9 +88,10 @@ TEST(ProcShowsOurPidNamespace, OnlyIfSelfIsOurPid) {
     return ProcShowsOurPidNamespace();
   };
   EXPECT_TRUE(shows("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42"));
+  EXPECT_TRUE(shows("readlink(\"/proc/self\") = \"7\"\ngetpid() = 7"));
   EXPECT_FALSE(shows("readlink(\"/proc/self\") = \"421\"\ngetpid() = 42"));
   EXPECT_FALSE(shows("readlink(\"/proc/self\") = \"4\"\ngetpid() = 42"));
-  EXPECT_FALSE(shows("readlink(\"/proc/self\") = ENOENT\ngetpid() = 42"));
+  EXPECT_FALSE(shows("readlink(\"/proc/self\") = EPERM\ngetpid() = 42"));
 }
 
 }  // namespace

@@ -185,6 +185,15 @@ TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
             "failed to use console \"/dev/pts/9\": Operation not permitted");
 }
 
+TEST(ServeClassic, NeedsAPipeToWaitForTheConsole) {
+  EXPECT_EQ(Serve(kPipeIsOpen + std::string(kConsole) + kJoined + R"(
+    pipe2(O_CLOEXEC) = EPERM
+    close(7)
+  )",
+                  "/dev/pts/9"),
+            "failed to create a pipe for the init process: Operation not permitted");
+}
+
 TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
   ExpectToLeave(kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate + Copy("44") + R"(
     close(5)
@@ -205,6 +214,13 @@ TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
     read(20, 1) = ""
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: the init process ended before it had the console\n")
+    exit(1)
+  )",
+                "/dev/pts/9", 1);
+  ExpectToLeave(start + R"(
+    read(20, 1) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "nsenter: failed to wait at the gate: Operation not permitted\n")
     exit(1)
   )",
                 "/dev/pts/9", 1);

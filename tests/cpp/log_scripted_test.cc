@@ -137,8 +137,14 @@ TEST(Log, GoesOnAfterAShortWriteAndNotAfterAnError) {
     write(2, "FATAL: x\n") = 6
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, " x\n") = EPIPE
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: x\n") = 1
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "ATAL: x\n")
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: x\n") = 0
   )");
-  Log("FATAL: ").Fatal(Error::Of("x"));
+  for (int i = 0; i < 3; ++i) Log("FATAL: ").Fatal(Error::Of("x"));
 }
 
 }  // namespace

@@ -66,6 +66,17 @@ TEST(Log, FillsALineUpToThat) {
   EXPECT_EQ(longest, 4095U);
 }
 
+TEST(Log, FillsALineOfStandardErrorToo) {
+  std::size_t longest = 0;
+  for (std::size_t shift = 0; shift < 6; ++shift) {
+    const test::Outcome outcome = test::RunInChild(
+        [=] { Log("").Fatal(Error::Of(std::string(shift, 'x') + std::string(900, '\x01'))); });
+    longest = std::max(longest, outcome.output.size());
+    EXPECT_TRUE(outcome.output.ends_with("...\n")) << outcome.output;
+  }
+  EXPECT_EQ(longest, 4095U);
+}
+
 TEST(Log, SaysWhyEvenOfALongText) {
   const Pipe pipe;
   Log log("FATAL: ");

@@ -87,6 +87,13 @@ TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
             "failed to create a pipe for the init process: Operation not permitted");
 }
 
+TEST(ServeNetlink, NeedsTheNumberOfItsPipe) {
+  const ScriptedKernel kernel("");
+  Log log("FATAL: ");
+  EXPECT_ERROR(ServeNetlink({nullptr, "3x", nullptr, nullptr, nullptr}, log),
+               "invalid _LIBCONTAINER_INITPIPE \"3x\": not a decimal number");
+}
+
 TEST(ServeNetlink, DoesNothingOfAMessageThatIsBroken) {
   EXPECT_EQ(Serve(R"(
     read(3, 16) = "\<4:18>\<2:62000>\<2:0>\<8:0>"

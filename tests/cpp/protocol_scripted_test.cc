@@ -105,6 +105,8 @@ TEST(ChooseProtocol, NamesAnInitPipeThatIsNone) {
             "failed to look at _LIBCONTAINER_INITPIPE 3: Operation not permitted");
   EXPECT_EQ(Choose("recv(3, 6, MSG_PEEK) = \"{\"\npoll(3, POLLRDHUP, 1) = EPERM"),
             "failed to wait for _LIBCONTAINER_INITPIPE 3: Operation not permitted");
+  EXPECT_EQ(Choose("recv(3, 6, MSG_PEEK) = ENOTSOCK\nfcntl(3, F_GETFL) = EPERM"),
+            "invalid _LIBCONTAINER_INITPIPE \"3\": Operation not permitted");
 }
 
 TEST(ChooseProtocol, RefusesOlderReleasesBeforeItLooks) {

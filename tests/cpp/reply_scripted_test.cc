@@ -36,9 +36,10 @@ TEST(WriteNetlinkReply, GoesOnAfterAShortWrite) {
 TEST(WriteNetlinkReply, SaysThatItFailed) {
   const ScriptedKernel kernel(R"(
     write(3, "{\"stage1_pid\":1,\"stage2_pid\":2}\n") = 30
-    write(3, "}\n") = EPIPE
+    write(3, "}\n") = EPERM
   )");
-  EXPECT_ERROR(WriteNetlinkReply(3, 1, 2), "failed to write the reply to INITPIPE: Broken pipe");
+  EXPECT_ERROR(WriteNetlinkReply(3, 1, 2),
+               "failed to write the reply to INITPIPE: Operation not permitted");
 }
 
 TEST(WriteNetlinkReply, DoesNotTryForEver) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <gtest/gtest.h>
 #include <limits>
+#include <string>
+#include <string_view>
 
 namespace nsenter {
 namespace {
@@ -80,10 +82,28 @@ TEST(StartsWith, ComparesTheFront) {
   EXPECT_TRUE(StartsWith("a", ""));
   EXPECT_FALSE(StartsWith("a", "ab"));
   EXPECT_FALSE(StartsWith("ba", "a"));
+  EXPECT_FALSE(StartsWith(std::string_view("ab", 1), "ab")) << "though it goes on like that";
+}
+
+TEST(Equal, ComparesTheWhole) {
+  EXPECT_TRUE(Equal("", ""));
+  EXPECT_TRUE(Equal("ab", "ab"));
+  EXPECT_FALSE(Equal("ab", "ac"));
+  EXPECT_FALSE(Equal("ab", "a"));
+  EXPECT_FALSE(Equal("a", "ab"));
+}
+
+TEST(Find, TakesTheFirst) {
+  EXPECT_EQ(Find("abcb", 'b'), 1U);
+  EXPECT_EQ(Find("abc", 'c'), 2U);
+  EXPECT_EQ(Find("abc", 'd'), std::string_view::npos);
+  EXPECT_EQ(Find(std::string_view("abc", 2), 'c'), std::string_view::npos) << "behind the end";
+  EXPECT_EQ(Find("", 'a'), std::string_view::npos);
 }
 
 TEST(From, IsEmptyBehindTheEnd) {
   EXPECT_EQ(From("abc", 1), "bc");
+  EXPECT_EQ(From("abc", 2), "c");
   EXPECT_EQ(From("abc", 3), "");
   EXPECT_EQ(From("abc", 4), "");
   EXPECT_EQ(From("abc", std::string_view::npos), "");

@@ -71,6 +71,9 @@ TEST(OwnProc, SaysWhatCouldNotBeWrittenWhere) {
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "-500") = 3
     close(4)
+    openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "-500") = 0
+    close(4)
     close(3)
   )");
   const Result<OwnProc> proc = OwnProc::Open();
@@ -80,6 +83,8 @@ TEST(OwnProc, SaysWhatCouldNotBeWrittenWhere) {
                "failed to write \"-500\" to oom_score_adj: Operation not permitted");
   EXPECT_ERROR(proc.value().Write("oom_score_adj", "-500"),
                "wrote only 3 of 4 bytes to oom_score_adj");
+  EXPECT_ERROR(proc.value().Write("oom_score_adj", "-500"),
+               "wrote only 0 of 4 bytes to oom_score_adj");
 }
 
 TEST(ProcShowsOurPidNamespace, OnlyIfSelfIsOurPid) {

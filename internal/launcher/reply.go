@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // Reply is what the launched process says.
@@ -28,7 +29,21 @@ func (l *Launch) Reply() Reply {
 	return l.reply
 }
 
-// Line is what has arrived of the reply, whether it is one or not.
+// Heard tells whether anything has arrived on INITPIPE. It takes nothing: epoll(7) wakes up who waits for the reply
+// only if something is still there by then.
+func (l *Launch) Heard() bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	var waiting int32
+	if raw, err := l.Conn.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&waiting)))
+		})
+	}
+	return len(l.line) > 0 || waiting > 0
+}
+
+// Line is what has arrived of the reply, whether it is one or not. It is for when Drive has returned, or will not.
 func (l *Launch) Line() string {
 	if raw, err := l.Conn.SyscallConn(); err == nil {
 		// Deadlines, which may have passed, do not matter here.

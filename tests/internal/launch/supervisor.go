@@ -577,7 +577,7 @@ func (r *run) watch() (failure error) {
 	driven := make(chan error, 1)
 	go func() { driven <- l.Drive() }()
 	if !r.wait("", func() bool {
-		if strings.HasPrefix(r.output(), returned) && l.Line() == "" && !ended(l.Pid) && len(r.processes()) > 1 {
+		if strings.HasPrefix(r.output(), returned) && !l.Heard() && !ended(l.Pid) && len(r.processes()) > 1 {
 			r.o.EarlyInit = true
 		}
 		select {

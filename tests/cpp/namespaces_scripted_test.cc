@@ -361,13 +361,14 @@ TEST(JoinNamespaces, JoinsByPathIfInDoubtWhoseTheUserNamespaceIs) {
     close(5)
     setresuid(0)
   )";
-  for (const std::string doubt : {R"(fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = EPERM
-        )",
-                                  R"(fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
-        fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = EPERM
-        )"}) {
-    const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + doubt +
-                                by_path);
+  for (const char* const doubt : {R"(
+        fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = EPERM)",
+                                  R"(
+        fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
+        fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = EPERM)"}) {
+    std::string script = "readlink(\"/proc/self\") = \"42\"\ngetpid() = 42";
+    script.append(doubt).append("\n").append(by_path);
+    const ScriptedKernel kernel(script);
     EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
   }
 }

@@ -201,7 +201,7 @@ TEST(Sys, DescriptorsThatAreAboveStdioStayWhereTheyAre) {
   test::ExpectExit(test::RunInChild([] {
                      sys::CloseAllFrom(3);
                      const bool right = sys::Open(AT_FDCWD, "/dev/null", O_RDONLY) == 3 &&
-                                        sys::Open(AT_FDCWD, "/dev/null", O_RDONLY) == 4;
+                                        sys::Open(AT_FDCWD, "/dev/zero", O_RDONLY) == 4;
                      _exit(right ? 0 : 1);
                    }),
                    0, "");

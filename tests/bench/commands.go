@@ -34,8 +34,9 @@ var concurrencies = []int{1, 2, 8, 64}
 type whole struct {
 	run, exec map[string][]float64
 	// Commands a second, for each concurrency.
-	throughput map[string]map[int][]float64
-	seed       int
+	throughput  map[string]map[int][]float64
+	withoutCrun string // why not, or empty
+	seed        int
 }
 
 // Runtimes are the commands that run containers.
@@ -66,6 +67,13 @@ func measureCommands(seed int) (w *whole, err error) {
 	}
 
 	w = &whole{seed: seed, throughput: map[string]map[int][]float64{stockRunc: {}, ourRunc: {}}}
+	// Crun is there for orientation, and does not like every machine's cgroups.
+	if r.paths[crun] == "" {
+		w.withoutCrun = "it is not installed"
+	} else if err := r.runTrue(crun, 0); err != nil {
+		w.withoutCrun = strings.Join(strings.Fields(err.Error()), " ")
+		r.paths[crun] = ""
+	}
 	progress("run of /bin/true")
 	random := rand.New(rand.NewSource(int64(seed)))
 	if w.run, err = paired(random, runRounds, r.labels(), r.runTrue); err != nil {

@@ -207,6 +207,9 @@ func (r *report) commands() string {
 			showMilliseconds(w.median(w.exec, label)), showRatio(w.ratio(w.exec, label, stockRunc)))
 	}
 	b.WriteString(t.text.String())
+	if w.withoutCrun != "" {
+		fmt.Fprintf(&b, "\nCrun takes no part: %s.\n", w.withoutCrun)
+	}
 	fmt.Fprintf(&b, "\nThroughput of exec, commands a second, medians of %d blocks of %d:\n\n", blocks, blockSize)
 	t = table{}
 	t.head("at once", stockRunc, ourRunc, "ratio")

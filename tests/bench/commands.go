@@ -71,7 +71,8 @@ func measureCommands(seed int) (w *whole, err error) {
 	if r.paths[crun] == "" {
 		w.withoutCrun = "it is not installed"
 	} else if err := r.runTrue(crun, 0); err != nil {
-		w.withoutCrun = strings.Join(strings.Fields(err.Error()), " ")
+		lines := strings.Split(strings.TrimSpace(err.Error()), "\n") // the last is crun's own
+		w.withoutCrun = lines[len(lines)-1]
 		r.paths[crun] = ""
 	}
 	progress("run of /bin/true")

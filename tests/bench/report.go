@@ -270,8 +270,13 @@ func (r *report) summary() string {
 		}
 		cells := []string{o.scenario.title}
 		for _, quantity := range []string{"reply_ns", "total_ns"} {
-			cells = append(cells, fmt.Sprintf("%.0f", o.added(peer, quantity).value/1000),
-				fmt.Sprintf("%.0f", o.added(ours, quantity).value/1000), fmt.Sprintf("%.2f", o.ratio(ours, peer, quantity, confidence).value))
+			theirs, mine := o.added(peer, quantity), o.added(ours, quantity)
+			if theirs.contains(0) || mine.contains(0) { // the complete table says how little is known
+				cells = append(cells, showMicroseconds(theirs), showMicroseconds(mine), "-")
+				continue
+			}
+			cells = append(cells, fmt.Sprintf("%.0f", theirs.value/1000), fmt.Sprintf("%.0f", mine.value/1000),
+				fmt.Sprintf("%.2f", o.ratio(ours, peer, quantity, confidence).value))
 		}
 		t.row(cells...)
 	}

@@ -25,10 +25,10 @@ var child = newChild()
 // childProcess is the child's side. It is made when this package is initialised, before packages that
 // import it are.
 type childProcess struct {
-	conn   *os.File
+	conn   *os.File      // INITPIPE, for answers
 	turn   chan struct{} // has one element: whoever takes it uses what follows
-	frames *bufio.Reader
-	ready  atomic.Int32 // threads that wait for a call
+	frames *bufio.Reader // of the socket for requests
+	ready  atomic.Int32  // threads that wait for a call
 	joined Namespaces
 	limit  int
 	reuse  bool
@@ -76,12 +76,12 @@ func newChild() *childProcess {
 	syscall.Syscall(sysCloseRange, uintptr(initpipe)+2, uintptr(^uint32(0)), closeRangeCloexec)
 	// The main goroutine stays on the main thread, see reapOrphans.
 	runtime.LockOSThread()
-	// In blocking mode, which it is in: serve says why.
-	conn := os.NewFile(uintptr(initpipe), "within")
+	// Both are in blocking mode, and stay so: serve says why.
+	requests := os.NewFile(uintptr(initpipe)-1, "requests")
 	return &childProcess{
-		conn:   conn,
+		conn:   os.NewFile(uintptr(initpipe), "INITPIPE"),
 		turn:   make(chan struct{}, 1),
-		frames: bufio.NewReader(os.NewFile(uintptr(initpipe)-1, "requests")),
+		frames: bufio.NewReader(requests),
 		joined: joined,
 		calls:  make(map[uint64]context.CancelFunc),
 	}

@@ -7,7 +7,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,9 +35,9 @@ type programs struct {
 	also     string             // name of one more contestant, or empty
 }
 
-// A program is linked several times, each time with Go's functions in another order, and lies at
-// prefix.0, prefix.1 and so on. Where its code happens to lie, and in which page of memory each page of the file,
-// adds or takes away 30 us of the 1,900 that a small program needs, and 100 us with a large one: more
+// A program is linked several times, each time with Go's functions in another order and its data elsewhere, and lies at
+// prefix.0, prefix.1 and so on. Where code and data happen to lie, and in which page of memory each page of the
+// file, adds or takes away 30 us of the 1,900 that a small program needs, and 100 us with a large one: more
 // than some of what is measured here.
 type program struct {
 	prefix  string
@@ -43,7 +45,7 @@ type program struct {
 }
 
 const (
-	smallLayouts = 16
+	smallLayouts = 32
 	largeLayouts = 8
 )
 
@@ -55,12 +57,36 @@ func (p program) String() string { return fmt.Sprintf("%s,%d", p.prefix, p.layou
 // Build links a contestant in all its layouts.
 func (p program) build(tags string, flags ...string) error {
 	for i := 0; i < p.layouts; i++ {
-		layout := fmt.Sprintf("-ldflags=-randlayout=%d", i+1)
-		if err := buildContestant(p.path(i), tags, nil, append(flags, layout)...); err != nil {
+		overlay, err := padding(i, p.layouts)
+		if err != nil {
+			return err
+		}
+		layout := []string{"-overlay", overlay, fmt.Sprintf("-ldflags=-randlayout=%d", i+1)}
+		if err := buildContestant(p.path(i), tags, nil, append(layout, flags...)...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Padding makes a file for -overlay with which what is read only, and what is written to, begins elsewhere in each
+// layout: the kernel maps a file in pieces of 64 KiB, and gives a program memory page by page.
+func padding(layout, layouts int) (string, error) {
+	const piece = 64 << 10
+	random := rand.New(rand.NewSource(int64(layout)))
+	source := filepath.Join(buildDir(), fmt.Sprintf("padding.%d.go", layout))
+	text := fmt.Sprintf("package main\n\nvar (\n\treadOnly = %q\n\twritten = [%d]byte{1}\n)\n",
+		strings.Repeat("x", 1+(layout*piece+random.Intn(piece))/layouts), 1+random.Intn(os.Getpagesize()))
+	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	replaced := filepath.Join(repoRoot(), "tests", "bench", "contestant", "padding.go")
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {replaced: source}})
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(buildDir(), fmt.Sprintf("padding.%d.json", layout))
+	return file, os.WriteFile(file, overlay, 0o644)
 }
 
 // Command runs a command and returns its standard output, with all output in the error.
@@ -90,7 +116,12 @@ func buildAll(also string) (*programs, error) {
 			return nil, err
 		}
 	}
-	p.large[peerAgain] = p.large[peer]
+	if p.large[peerAgain], err = p.large[peer].copy(peerAgain + "-large"); err != nil {
+		return nil, err
+	}
+	if err := settle(p.large); err != nil {
+		return nil, err
+	}
 	if also == "" {
 		return p, nil
 	}
@@ -100,7 +131,10 @@ func buildAll(also string) (*programs, error) {
 	}
 	p.also = name
 	p.small[name] = program{filepath.Join(buildDir(), "also"), smallLayouts}
-	return p, p.small[name].buildOther(dir)
+	if err := p.small[name].buildOther(dir); err != nil {
+		return nil, err
+	}
+	return p, settle(p.small)
 }
 
 // What is built; runc's C code takes part twice.
@@ -117,8 +151,11 @@ func buildSmall(layouts int) (*programs, error) {
 			return nil, err
 		}
 	}
-	p.small[peerAgain] = p.small[peer]
-	return p, nil
+	var err error
+	if p.small[peerAgain], err = p.small[peer].copy(peerAgain); err != nil {
+		return nil, err
+	}
+	return p, settle(p.small)
 }
 
 func (p *programs) buildLauncher() error {
@@ -144,21 +181,50 @@ func buildContestant(path, tags string, env []string, flags ...string) error {
 	args := append([]string{"build", "-trimpath", "-tags", "bench_" + tags, "-o", path}, flags...)
 	_, err := command(filepath.Join(repoRoot(), "tests", "bench"), append(env, "CGO_ENABLED=1", "GOWORK=off"),
 		"go", append(args, "./contestant")...)
-	if err != nil {
-		return err
-	}
-	return rewriteInPages(path)
+	return err
 }
 
-// RewriteInPages makes a program's pages lie in the page cache one by one. As the linker writes it, some
-// are kept in pieces of many pages, which one fault maps at once, others are not; that would add or take
-// away ten faults of the Go runtime, at random for each program that is built.
-func rewriteInPages(path string) error {
-	text, err := os.ReadFile(path)
+// Copy makes files of its own: one that is executed twice a round is in the processor's cache more often than the
+// others, which is worth 40 us.
+func (p program) copy(name string) (program, error) {
+	copied := program{filepath.Join(buildDir(), name), p.layouts}
+	for i := 0; i < p.layouts; i++ {
+		if err := copyInPages(p.path(i), copied.path(i)); err != nil {
+			return program{}, err
+		}
+	}
+	return copied, nil
+}
+
+// Settle writes programs anew, one after the other, layout by layout. What a file's pages lie in depends on when it was
+// written: copies of one program that were written a minute apart differ by 60 us.
+func settle(programs map[string]program) error {
+	for i := 0; ; i++ {
+		done := true
+		for _, p := range programs { // in an order that is another one each time
+			if i >= p.layouts {
+				continue
+			}
+			done = false
+			if err := copyInPages(p.path(i), p.path(i)); err != nil {
+				return err
+			}
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+// CopyInPages copies a program, or writes it anew, so that its pages lie in the page cache one by one. As the linker
+// writes it, some are kept in pieces of many pages, which one fault maps at once, others are not; that would add or
+// take away ten faults of the Go runtime, at random for each program that is built.
+func copyInPages(from, to string) error {
+	text, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	even := path + ".even"
+	even := to + ".even"
 	file, err := os.OpenFile(even, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
 	if err != nil {
 		return err
@@ -174,7 +240,7 @@ func rewriteInPages(path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(even, path)
+	return os.Rename(even, to)
 }
 
 // BuildOther builds our contestant from the sources in another folder.

@@ -207,7 +207,7 @@ func (r *runtimes) build() error {
 		if _, err := command(src, []string{"CGO_ENABLED=1", "GOWORK=off"}, "go", append(args, ".")...); err != nil {
 			return err
 		}
-		if err := rewriteInPages(r.paths[label]); err != nil {
+		if err := copyInPages(r.paths[label], r.paths[label]); err != nil {
 			return err
 		}
 	}

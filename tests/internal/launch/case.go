@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -41,6 +40,12 @@ const FixturePid = 4711
 
 // NamespaceTypes are the entries of /proc/PID/ns that an nsexec joins or creates.
 var NamespaceTypes = []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"}
+
+// HasNamespace says whether the kernel has namespaces of a type.
+func HasNamespace(name string) bool {
+	_, err := os.Lstat("/proc/self/ns/" + name)
+	return err == nil
+}
 
 // Case is one launch.
 type Case struct {
@@ -107,40 +112,16 @@ type State struct {
 const (
 	envStage   = "NSEXEC_TEST_STAGE"
 	supervisor = "supervisor"
-	zombie     = "zombie"
-
-	rootlessParent = "rootless-parent"
 )
 
 // Main is to be called first in TestMain: in the processes that Run starts it does not return.
 func Main() {
-	switch os.Getenv(envStage) {
-	case supervisor:
+	if os.Getenv(envStage) == supervisor {
 		superviseMain()
-	case rootlessParent:
-		rootlessParentMain()
-	case zombie:
-		os.Exit(0)
 	}
 	// A mapping tool's environment is empty, so that it can only be told by its name.
 	if filepath.Base(os.Args[0]) == "spy" {
 		spyMain()
-	}
-}
-
-// errPidTaken: a thread of the supervisor was given the fixture's pid. Starting over cures it.
-const errPidTaken = "fixture pid taken"
-
-// Run launches c. An error is a defect of the harness or its surroundings, never of the program.
-func Run(c Case) (Outcome, error) {
-	if c.Deadline == 0 {
-		c.Deadline = 20 * time.Second
-	}
-	for attempt := 0; ; attempt++ {
-		o, err := runOnce(c)
-		if err == nil || attempt == 9 || !strings.Contains(err.Error(), errPidTaken) {
-			return o, err
-		}
 	}
 }
 
@@ -149,14 +130,17 @@ type report struct {
 	Error   string
 }
 
-func runOnce(c Case) (Outcome, error) {
+// Run launches c. An error is a defect of the harness or its surroundings, never of the program.
+func Run(c Case) (Outcome, error) {
+	if c.Deadline == 0 {
+		c.Deadline = 20 * time.Second
+	}
 	input, err := json.Marshal(c)
 	if err != nil {
 		return Outcome{}, err
 	}
 	var output, noise bytes.Buffer
 	cmd := exec.Command("/proc/self/exe")
-	// One running thread takes few pids, so that the fixture's is free.
 	cmd.Env = []string{envStage + "=" + supervisor, "PATH=" + os.Getenv("PATH")}
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.Stdout = &output

@@ -605,12 +605,15 @@ func (r *run) cleanUp(failure error) {
 		r.launch.Undo()
 	}
 	if r.first != 0 {
-		// It ends when the kernel has ended its pid namespace, in which nobody may be left to be waited for.
+		// It ends when the kernel has ended its pid namespace, in which nobody may be left to be waited for. (Somebody
+		// is if the reply had that namespace's pids, which here are others', or nobody's.)
 		syscall.Kill(r.first, syscall.SIGKILL)
 		r.bystand = append(r.bystand, r.first)
 	}
 	for _, pid := range r.bystand {
-		syscall.Wait4(pid, nil, 0, nil)
+		if r.wait("end of a process of the harness", func() bool { return ended(pid) }) {
+			syscall.Wait4(pid, nil, 0, nil)
+		}
 	}
 	r.o.Left = append(r.o.Left, zombies()...)
 }
@@ -691,25 +694,20 @@ func nameReply(text string, reply launcher.Reply) string {
 	})
 }
 
-var otherPid = regexp.MustCompile(`(/proc/|\bon )47[0-9]{2}\b`)
+// What chance determines are the pids that the kernel has given out, and it has not got far. Those that vectors name
+// have four digits or more.
+var givenPid = regexp.MustCompile(`(/proc/|\bon )[0-9]{1,3}\b`)
 
 // namePids puts PID in the place of pids that only chance determines.
-func namePids(text string) string {
-	return otherPid.ReplaceAllStringFunc(text, func(found string) string {
-		before := found[:len(found)-len("4711")]
-		if found == before+strconv.Itoa(FixturePid) {
-			return found
-		}
-		return before + "PID"
-	})
-}
+func namePids(text string) string { return givenPid.ReplaceAllString(text, "${1}PID") }
 
 // takeLine notes what a line of the log says, PID being the pid of who says it, and what breaks the rules for such
 // lines. The launched process's own pid is checked.
 func (r *run) takeLine(raw string) {
 	bad := func(format string, value interface{}) { r.o.BadLog = append(r.o.BadLog, fmt.Sprintf(format, value)) }
-	if len(raw) >= 4096 {
-		bad("line of %d bytes", len(raw))
+	const tooLong = 4096
+	if len(raw) >= tooLong { // how long also depends on pids
+		bad("line of %d bytes or more", tooLong)
 	}
 	line, err := launcher.ParseLine([]byte(raw))
 	var entry map[string]string

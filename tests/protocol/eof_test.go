@@ -44,13 +44,18 @@ func TestEOFAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.Status != "1" || o.Hang != "" || len(o.Left) > 0 || o.Initpipe != "" || o.Stdout != "" || o.Stderr != "" {
-				t.Errorf("not a plain failure: %+v", o)
-			}
-			want := fmt.Sprintf("ended after %d of ", size)
-			if len(o.Fatal) != 1 || !strings.Contains(o.Fatal[0], want) {
-				t.Errorf("want one fatal line with %q, got %q", want, o.Fatal)
-			}
+			checkRefused(t, &o, fmt.Sprintf("ended after %d of ", size))
 		})
+	}
+}
+
+// checkRefused wants one line, with a text in it, to be all that has come of a launch.
+func checkRefused(t *testing.T, o *launch.Outcome, text string) {
+	t.Helper()
+	if o.Status != "1" || o.Hang != "" || len(o.Left) > 0 || o.Initpipe != "" || o.Stdout != "" || o.Stderr != "" {
+		t.Errorf("not a plain failure: %+v", *o)
+	}
+	if len(o.Fatal) != 1 || !strings.Contains(o.Fatal[0], text) {
+		t.Errorf("want one fatal line with %q, got %q", text, o.Fatal)
 	}
 }

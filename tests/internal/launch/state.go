@@ -79,6 +79,9 @@ func procLines(pid int, name string) []string {
 
 // timeOffsets are the seconds of /proc/PID/timens_offsets: monotonic, boottime.
 func timeOffsets(pid int) string {
+	if !HasNamespace("time") {
+		return "0 0"
+	}
 	seconds := make(map[string]string)
 	for _, line := range procLines(pid, "timens_offsets") {
 		if fields := strings.Fields(line); len(fields) == 3 {
@@ -88,8 +91,12 @@ func timeOffsets(pid int) string {
 	return seconds["monotonic"] + " " + seconds["boottime"]
 }
 
-// whereIs says which namespace of a type process pid is in, seen from the supervisor.
+// whereIs says which namespace of a type process pid is in, seen from the supervisor. Where the kernel
+// has none of the type, all are in one.
 func whereIs(pid int, name string) string {
+	if !HasNamespace(name) {
+		return "own"
+	}
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, name))
 	if err != nil {
 		return err.Error()

@@ -14,6 +14,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"nsenter-cpp.example/tests/internal/launch"
 )
 
 // Line is one `key: value`.
@@ -207,6 +209,18 @@ func (v *Vector) Broken() bool { return v.Expected() == "error" || v.Expected() 
 
 // Captured vectors were sent by a stock runc.
 func (v *Vector) Captured() bool { return v.Get("captured", "") != "" }
+
+// AsksForTime says whether a message that is right asks for a time namespace.
+func (v *Vector) AsksForTime() bool {
+	for _, field := range v.All("parsed") {
+		var flags uint64
+		if n, _ := fmt.Sscanf(field, "clone-flags 0x%x", &flags); n == 1 && flags&launch.CloneNewTime != 0 ||
+			strings.HasPrefix(field, "namespace time ") {
+			return true
+		}
+	}
+	return false
+}
 
 // Protocol is netlink, classic or none.
 func (v *Vector) Protocol() string { return v.Get("protocol", "netlink") }

@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,18 +25,14 @@ var child = newChild()
 // import it are.
 type childProcess struct {
 	conn   *os.File      // INITPIPE, for answers
-	turn   chan struct{} // has one element: whoever takes it uses what follows
 	frames *bufio.Reader // of the socket for requests
-	ready  atomic.Int32  // threads that wait for a call
 	joined Namespaces
 	limit  int
 	reuse  bool
 	write  sync.Mutex
 
-	mutex    sync.Mutex
-	calls    map[uint64]context.CancelFunc
-	restored time.Time // when threads were started last
-	retired  *retired
+	mutex sync.Mutex
+	calls map[uint64]context.CancelFunc
 }
 
 // close_range(2), Linux 5.11; the number is the same on every architecture but Alpha.
@@ -80,7 +75,6 @@ func newChild() *childProcess {
 	requests := os.NewFile(uintptr(initpipe)-1, "requests")
 	return &childProcess{
 		conn:   os.NewFile(uintptr(initpipe), "INITPIPE"),
-		turn:   make(chan struct{}, 1),
 		frames: bufio.NewReader(requests),
 		joined: joined,
 		calls:  make(map[uint64]context.CancelFunc),
@@ -99,22 +93,19 @@ func Init() {
 		keepToFiles()
 	}
 	child.limit = 4096 // of what comes before the limit is known
-	child.turn <- struct{}{}
-	child.keepReady(1, 1)
+	go child.serve()
 	if os.Getpid() == 1 {
 		reapOrphans()
 	}
 	select {}
 }
 
-// serve waits for its turn, takes the next call, and runs it, while another thread takes the turn. So
-// a call runs on the thread that has read it: nobody has to be woken up in between, which would take
-// longer than everything else.
+// serve takes the next call and runs it, while another thread waits for the one after it. So a call runs on the
+// thread that has read it: nobody has to be woken up in between, which would take longer than everything else.
 func (c *childProcess) serve() {
 	// Not unlocked, so the thread ends with the goroutine, and with it whatever the function has done to
 	// it.
 	runtime.LockOSThread()
-	<-c.turn
 	for {
 		f, err := readFrame(c.frames, c.limit)
 		if err != nil {
@@ -124,7 +115,12 @@ func (c *childProcess) serve() {
 		case frameSetup:
 			c.setUp(f)
 		case frameCall, frameLast:
-			c.serveCall(f)
+			ctx := c.enter(f) // before anybody can read that it is cancelled
+			go c.serve()
+			c.run(ctx, f)
+			if c.reuse {
+				runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
+			}
 			return
 		case frameCancel:
 			c.cancel(f.id)
@@ -134,102 +130,6 @@ func (c *childProcess) serve() {
 		case frameBye:
 			os.Exit(0)
 		}
-	}
-}
-
-// serveCall hands the turn on and runs a call. To start a thread, and to end one, takes about as long as
-// all the rest of a call, so it is done when the answer has been sent, and for several at a time.
-func (c *childProcess) serveCall(f frame) {
-	ctx := c.enter(f) // before anybody can read that it is cancelled
-	c.ready.Add(-1)
-	switch {
-	case f.kind == frameLast:
-		c.keepReady(1, 1)
-	case c.reuse:
-		c.keepReady(someReady, someReady) // threads that are there already
-	default:
-		c.keepReady(1, someReady) // somebody has to take the turn
-	}
-	c.turn <- struct{}{}
-	c.run(ctx, f)
-	if c.reuse {
-		runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
-		return
-	}
-	c.restoreReady()
-	c.retire()
-}
-
-// How many threads wait for calls: some, and many where call follows on call.
-const (
-	fewReady  = 2
-	someReady = 4
-	manyReady = 16
-)
-
-// keepReady starts threads if there are few, until there are many.
-func (c *childProcess) keepReady(few, many int32) {
-	if c.ready.Load() >= few {
-		return
-	}
-	for c.ready.Add(1) <= many {
-		go c.serve()
-	}
-	c.ready.Add(-1)
-}
-
-// restoreReady fills up what calls have taken when few are left.
-func (c *childProcess) restoreReady() {
-	const soon = 20 * time.Millisecond
-	if c.ready.Load() >= fewReady {
-		return
-	}
-	many := int32(someReady)
-	now := time.Now()
-	c.mutex.Lock()
-	if now.Sub(c.restored) < soon {
-		many = manyReady
-	}
-	c.restored = now
-	c.mutex.Unlock()
-	c.keepReady(fewReady, many)
-}
-
-// retired are threads that have served and will end together.
-type retired struct {
-	threads int
-	ended   chan struct{}
-	timer   *time.Timer
-}
-
-// retire waits until as many threads have served as are to end together, but not for long: what a function
-// has done to its thread, the namespace that it has made for instance, lasts until then.
-func (c *childProcess) retire() {
-	const together, patience = 16, 10 * time.Millisecond
-	c.mutex.Lock()
-	if c.retired == nil {
-		r := &retired{ended: make(chan struct{})}
-		r.timer = time.AfterFunc(patience, func() {
-			c.mutex.Lock()
-			defer c.mutex.Unlock()
-			c.end(r)
-		})
-		c.retired = r
-	}
-	r := c.retired
-	if r.threads++; r.threads == together {
-		c.end(r)
-	}
-	c.mutex.Unlock()
-	<-r.ended
-}
-
-// end ends threads, if that has not been done yet. The mutex is held.
-func (c *childProcess) end(r *retired) {
-	if c.retired == r {
-		c.retired = nil
-		r.timer.Stop()
-		close(r.ended)
 	}
 }
 

@@ -61,10 +61,9 @@ type Proc struct {
 	Logger *slog.Logger
 	// MaxMessage is how large an encoded argument or result can be; 0 is 16 MiB.
 	MaxMessage int
-	// ReuseThreads makes calls of a session faster: a new thread for each is a third of what a call costs,
-	// and more where calls follow on each other. With it, a function that changes its thread (setns, a
-	// capability dropped) has to follow Go's rule: call runtime.LockOSThread before, and do not unlock.
-	// Else a later call may find the thread changed.
+	// ReuseThreads makes calls of a session faster: a new thread for each is a third of what a call costs.
+	// With it, a function that changes its thread (setns, a capability dropped) has to follow Go's rule:
+	// call runtime.LockOSThread before, and do not unlock. Else a later call may find the thread changed.
 	ReuseThreads bool
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // Session is a process that runs any number of functions, at the same time too. Each call has a thread
-// of its own, which ends soon after it (but see Proc.ReuseThreads), so what it does to its thread, setns of a
+// of its own, which ends with it (but see Proc.ReuseThreads), so what it does to its thread, setns of a
 // network namespace for instance, is not seen by others.
 type Session struct {
 	running *running

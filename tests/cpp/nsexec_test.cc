@@ -106,6 +106,8 @@ TEST(Nsexec, ReturnsInASoundProcess) {
   EXPECT_EQ(flow.reply, "{\"stage1_pid\":" + std::to_string(getpid()) +
                             ",\"stage2_pid\":" + std::to_string(init) + "}\n");
   EXPECT_NE(flow.log.find("=> nsexec container setup\"}\n"), std::string::npos) << flow.log;
+  const std::string created = "]: created init process " + std::to_string(init) + "\"}\n";
+  EXPECT_NE(flow.log.find(created), std::string::npos) << flow.log;
   EXPECT_NE(flow.log.find("<= nsexec container setup\"}\n"), std::string::npos) << flow.log;
 }
 

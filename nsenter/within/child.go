@@ -29,17 +29,15 @@ type childProcess struct {
 	joined Namespaces
 	limit  int
 	reuse  bool
+	reaps  bool // it is pid 1
 	write  sync.Mutex
 
 	mutex sync.Mutex
 	calls map[uint64]context.CancelFunc
 }
 
-// close_range(2), Linux 5.11; the number is the same on every architecture but Alpha.
-const (
-	sysCloseRange     = 436
-	closeRangeCloexec = 0x4
-)
+// For close_range(2), Linux 5.11.
+const closeRangeCloexec = 0x4
 
 // newChild finds out whether this process is a child. If it is, the variables that say so are removed,
 // and all descriptors that are this package's closed, or kept from what the function executes.
@@ -93,8 +91,9 @@ func Init() {
 		keepToFiles()
 	}
 	child.limit = 4096 // of what comes before the limit is known
+	child.reaps = os.Getpid() == 1
 	go child.serve()
-	if os.Getpid() == 1 {
+	if child.reaps {
 		reapOrphans()
 	}
 	select {}
@@ -117,10 +116,13 @@ func (c *childProcess) serve() {
 		case frameCall, frameLast:
 			ctx := c.enter(f) // before anybody can read that it is cancelled
 			go c.serve()
-			c.run(ctx, f)
 			if c.reuse {
-				runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
+				defer runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
 			}
+			if c.reaps {
+				defer outliveChildren()
+			}
+			c.run(ctx, f)
 			return
 		case frameCancel:
 			c.cancel(f.id)

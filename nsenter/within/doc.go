@@ -56,7 +56,8 @@
 //
 // A function's process has the environment, standard streams and files that Proc gives it, and cwd in
 // the root of its mount namespace. It ends, with all that is in its process group, when the caller ends,
-// in whatever way. When it is pid 1 of a pid namespace, it reaps orphans.
+// in whatever way. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started:
+// that can be waited for, in a later call too.
 //
 // What comes back from it is taken for untrusted: it was in a place where others are root.
 //

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -386,6 +387,82 @@ func TestPidOneReapsOrphansAndNobodyElse(t *testing.T) {
 	said, err := orphans.Call(deadline(t, short), s, 20)
 	if want := "pid 1, zombies []"; said != want || err != nil {
 		t.Errorf("got %s (%v), want %s", said, err, want)
+	}
+}
+
+// commands runs commands in goroutines, of which Go takes one thread after the other for other calls.
+var commands = Register("test.commands", func(_ context.Context, n int) (string, error) {
+	const goroutines = 4
+	errs := make(chan error, goroutines*n)
+	for range goroutines {
+		go func() {
+			for range n {
+				command := exec.Command("/bin/sleep", "0.02")
+				output, err := command.StdoutPipe()
+				if err == nil {
+					err = command.Start()
+				}
+				if err == nil {
+					io.Copy(io.Discard, output)
+					err = command.Wait()
+				}
+				errs <- err
+			}
+		}()
+	}
+	var all error
+	for range goroutines * n {
+		all = errors.Join(all, <-errs)
+	}
+	return "", all
+})
+
+// started is what one call has started and the next waits for.
+var (
+	started *exec.Cmd
+	start   = Register("test.start", func(context.Context, struct{}) (struct{}, error) {
+		started = exec.Command("/bin/sleep", "0.003")
+		return struct{}{}, started.Start()
+	})
+	wait = Register("test.wait", func(context.Context, struct{}) (struct{}, error) {
+		time.Sleep(10 * time.Millisecond) // it has ended
+		return struct{}{}, started.Wait()
+	})
+)
+
+func TestPidOneLosesNoCommand(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: PID, Env: []string{"PATH=/usr/bin:/bin"}}).Start(deadline(t, 4*short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 20 {
+		if _, err := start.Call(deadline(t, short), s, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := wait.Call(deadline(t, short), s, struct{}{}); err != nil {
+			t.Fatalf("what an earlier call has started: %v", err)
+		}
+	}
+	beside := make(chan error)
+	ctx, stop := context.WithCancel(deadline(t, 2*short))
+	defer stop()
+	go func() {
+		for {
+			if _, err := thread.Call(ctx, s, struct{}{}); err != nil {
+				beside <- err
+				return
+			}
+		}
+	}()
+	if _, err := commands.Call(deadline(t, 2*short), s, 40); err != nil {
+		t.Errorf("commands of goroutines: %v", err)
+	}
+	stop()
+	if err := <-beside; !errors.Is(err, context.Canceled) {
+		t.Errorf("calls beside: %v", err)
 	}
 }
 

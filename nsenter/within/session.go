@@ -17,8 +17,11 @@ import (
 )
 
 // Session is a process that runs any number of functions, at the same time too. Each call has a thread
-// of its own, which ends with it (but see Proc.ReuseThreads), so what it does to its thread, setns of a
-// network namespace for instance, is not seen by others.
+// of its own, which ends right after it unless the function unlocks it (but see Proc.ReuseThreads). So what it does
+// to its thread, setns of a network namespace for instance, is not seen by others.
+//
+// As in any Go program, functions that block in system calls of which the runtime does not know (syscall.RawSyscall)
+// hold a processor each. As many as GOMAXPROCS hold up all calls, and that the caller has ended is not noticed.
 type Session struct {
 	running *running
 	limit   int
@@ -127,17 +130,25 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	// A write fails because the process has ended, which the reader sees too, and knows why. It can last
 	// as long as the process does not read, but not as long as the socket has room.
 	const room, frames = 4096, 16
-	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames {
+	written := make(chan struct{})
+	send := func() {
+		defer close(written)
 		s.send(f)
+	}
+	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames {
+		send()
 	} else {
-		go s.send(f)
+		go send()
 	}
 	select {
 	case a := <-answers:
 		return a.result, a.err
 	case <-ctx.Done():
 		if kind == frameCall {
-			go s.send(frame{kind: frameCancel, id: id})
+			go func() {
+				<-written // of a call that the process does not know yet it would forget this
+				s.send(frame{kind: frameCancel, id: id})
+			}()
 		}
 		return nil, context.Cause(ctx)
 	case <-s.done:

@@ -7,25 +7,26 @@ package within
 import "runtime"
 
 // Numbers of system calls that package syscall does not have for every architecture.
-var sysMemfdCreate, sysExecveat = numbers()
+var sysMemfdCreate, sysExecveat, sysCloseRange = numbers()
 
-func numbers() (memfdCreate, execveat uintptr) {
+func numbers() (memfdCreate, execveat, closeRange uintptr) {
+	const newer = 436 // the same for all architectures, but MIPS begins elsewhere
 	switch runtime.GOARCH {
 	case "386":
-		return 356, 358
+		return 356, 358, newer
 	case "amd64":
-		return 319, 322
+		return 319, 322, newer
 	case "arm":
-		return 385, 387
+		return 385, 387, newer
 	case "mips", "mipsle":
-		return 4354, 4356
+		return 4354, 4356, 4000 + newer
 	case "mips64", "mips64le":
-		return 5314, 5316
+		return 5314, 5316, 5000 + newer
 	case "ppc64", "ppc64le":
-		return 360, 362
+		return 360, 362, newer
 	case "s390x":
-		return 350, 354
+		return 350, 354, newer
 	default: // those with the generic table: arm64, loong64, riscv64
-		return 279, 281
+		return 279, 281, newer
 	}
 }

@@ -35,10 +35,9 @@ type programs struct {
 	also     string             // name of one more contestant, or empty
 }
 
-// A program is linked several times, each time with Go's functions in another order and its data elsewhere, and lies at
-// prefix.0, prefix.1 and so on. Where code and data happen to lie, and in which page of memory each page of the
-// file, adds or takes away 30 us of the 1,900 that a small program needs, and 100 us with a large one: more
-// than some of what is measured here.
+// A program is linked several times, each time with Go's functions in another order and part of its data elsewhere, and
+// lies at prefix.0, prefix.1 and so on. Where code and data happen to lie, and in which page of memory each page of the
+// file, makes more difference than some of what is measured here: see docs/decisions/0011.
 type program struct {
 	prefix  string
 	layouts int
@@ -69,8 +68,8 @@ func (p program) build(tags string, flags ...string) error {
 	return nil
 }
 
-// Padding makes a file for -overlay with which what is read only, and what is written to, begins elsewhere in each
-// layout: the kernel maps a file in pieces of 64 KiB, and gives a program memory page by page.
+// Padding makes a file for -overlay with which Go's tables, behind the constants, and the variables that begin as zero
+// begin elsewhere in each layout: the kernel maps a file in pieces of 64 KiB, and gives a program memory page by page.
 func padding(layout, layouts int) (string, error) {
 	const piece = 64 << 10
 	random := rand.New(rand.NewSource(int64(layout)))
@@ -185,7 +184,7 @@ func buildContestant(path, tags string, env []string, flags ...string) error {
 }
 
 // Copy makes files of its own: one that is executed twice a round is in the processor's cache more often than the
-// others, which is worth 40 us.
+// others, and faster.
 func (p program) copy(name string) (program, error) {
 	copied := program{filepath.Join(buildDir(), name), p.layouts}
 	for i := 0; i < p.layouts; i++ {
@@ -197,7 +196,7 @@ func (p program) copy(name string) (program, error) {
 }
 
 // Settle writes programs anew, one after the other, layout by layout. What a file's pages lie in depends on when it was
-// written: copies of one program that were written a minute apart differ by 60 us.
+// written, and with it how fast it is.
 func settle(programs map[string]program) error {
 	for i := 0; ; i++ {
 		done := true

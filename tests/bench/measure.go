@@ -98,7 +98,7 @@ type outcome struct {
 	seed     int
 }
 
-const warmUp = 20
+const warmUp = smallLayouts // so that each file has been executed
 
 // Measure runs the launcher and reads what it has to say.
 func (p *programs) measure(s scenario, rounds, seed int) (*outcome, error) {

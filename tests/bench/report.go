@@ -116,7 +116,7 @@ func (r *report) markdown() string {
 	fmt.Fprintf(&b, "# What nsexec adds to the start of a Go program\n\n")
 	fmt.Fprintf(&b, "Written by `%s` in %v on: %s.\n\n", r.command, r.took.Round(time.Second), r.machine)
 	fmt.Fprintf(&b, "%d rounds, in each of which every program was started once in random order; medians, with 95%% intervals in "+
-		"parentheses. Each program was linked %d times (the large ones %d times), with Go's functions in another order and its data elsewhere each time, and the "+
+		"parentheses. Each program was linked %d times (the large ones %d times), with Go's functions in another order and part of its data elsewhere each time, and the "+
 		"layouts take turns: where code and data happen to lie makes more difference than some of what is measured. *runc* is the C code of runc 1.5.2's nsenter, *yardstick* does the same kernel work in as few system calls "+
 		"as we know how to and checks nothing (tests/bench/yardstick). Added is what a program takes more than the same program "+
 		"without a constructor, or, up to the reply, than one whose constructor replies at once. *Total* is until all processes "+

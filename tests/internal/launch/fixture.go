@@ -5,6 +5,7 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,10 +92,15 @@ func (f *fixture) start() error {
 		return err
 	}
 	// It has executed its program when its end is closed, or says with which error it has not.
-	if n, err := syscall.Read(ends[0], answer); err != nil || n == 0 {
+	if n, err := syscall.Read(ends[0], answer); err != nil {
 		return err
+	} else if n != 0 {
+		return syscall.Errno(answer[0])
 	}
-	return syscall.Errno(answer[0])
+	if state := processState(FixturePid); state == 'Z' || state == 0 {
+		return errors.New("it has ended")
+	}
+	return nil
 }
 
 // create clones the fixture in a thread that becomes the creator before, without losing the capability

@@ -102,8 +102,7 @@ char AnswerInSharedMemory() {
     const int result = sys::WaitWhile(&work.end.lives, 1);
     if (result == 0 || result == -EAGAIN) continue;
     // Not carried up: our frames must not change while the helper may use them.
-    Log log = *work.log;
-    log.Fatal(Error::WithCode(result, "failed to wait for the helper's end"));
+    work.log->Fatal(Error::WithCode(result, "failed to wait for the helper's end"));
     sys::Exit(1);
   } while (__atomic_load_n(&work.end.lives, __ATOMIC_ACQUIRE) != 0);
   return work.end.answer;

@@ -118,7 +118,7 @@ func buildAll(also string) (*programs, error) {
 	if p.large[peerAgain], err = p.large[peer].copy(peerAgain + "-large"); err != nil {
 		return nil, err
 	}
-	if err := settle(p.large); err != nil {
+	if err := settle(p.large, largeLayouts); err != nil {
 		return nil, err
 	}
 	if also == "" {
@@ -133,7 +133,7 @@ func buildAll(also string) (*programs, error) {
 	if err := p.small[name].buildOther(dir); err != nil {
 		return nil, err
 	}
-	return p, settle(p.small)
+	return p, settle(p.small, smallLayouts)
 }
 
 // What is built; runc's C code takes part twice.
@@ -154,7 +154,7 @@ func buildSmall(layouts int) (*programs, error) {
 	if p.small[peerAgain], err = p.small[peer].copy(peerAgain); err != nil {
 		return nil, err
 	}
-	return p, settle(p.small)
+	return p, settle(p.small, layouts)
 }
 
 func (p *programs) buildLauncher() error {
@@ -195,24 +195,17 @@ func (p program) copy(name string) (program, error) {
 	return copied, nil
 }
 
-// Settle writes programs anew, one after the other, layout by layout. What a file's pages lie in depends on when it was
-// written, and with it how fast it is.
-func settle(programs map[string]program) error {
-	for i := 0; ; i++ {
-		done := true
+// Settle writes programs anew, one after the other, layout by layout. In which pages of memory a file lies depends on
+// when it was written, and with it how fast it is.
+func settle(programs map[string]program, layouts int) error {
+	for i := 0; i < layouts; i++ {
 		for _, p := range programs { // in an order that is another one each time
-			if i >= p.layouts {
-				continue
-			}
-			done = false
 			if err := copyInPages(p.path(i), p.path(i)); err != nil {
 				return err
 			}
 		}
-		if done {
-			return nil
-		}
 	}
+	return nil
 }
 
 // CopyInPages copies a program, or writes it anew, so that its pages lie in the page cache one by one. As the linker

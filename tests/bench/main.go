@@ -61,12 +61,16 @@ func run(o options) error {
 	r := &report{machine: thisMachine(), command: commandLine(), rounds: o.rounds}
 
 	progress("building")
+	if o.profile != "" {
+		built, err := buildSmall(1)
+		if err != nil {
+			return err
+		}
+		return built.profile(o.profile)
+	}
 	built, err := buildAll(o.also)
 	if err != nil {
 		return err
-	}
-	if o.profile != "" {
-		return built.profile(o.profile)
 	}
 	if r.costs, err = measureBuilds(); err != nil {
 		return err

@@ -46,7 +46,6 @@ func (p *programs) profile(name string) error {
 	}
 	for _, label := range labels {
 		program := p.small[label]
-		program.layouts = 1
 		text, err := trace.record(func() error {
 			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1", label+"="+program.String())
 			return err

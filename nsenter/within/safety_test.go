@@ -205,7 +205,7 @@ func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(said)
+	t.Log("looked up without a library of the target: " + said)
 	if isLoaded() {
 		t.Error("the planted library was loaded")
 	}

@@ -92,10 +92,10 @@ var summary = regexp.MustCompile(`(?m)^all: (.*)`)
 
 var verdict = regexp.MustCompile(`(?m)^(ok  |FAIL|found|none ) ([^:\n]*)(.*)`)
 
-// Report makes a test of each line that says what came of something, and shows all of what was said.
-func report(t *testing.T, output string, err error) {
+// Report makes a test of each line that says what came of something, and shows all of what was said of a core.
+func report(t *testing.T, core, output string, err error) {
 	t.Helper()
-	t.Logf("%s\n%s", summary.FindString(output), output)
+	t.Logf("%s: %s\n%s", core, summary.FindString(output), output)
 	lines := verdict.FindAllStringSubmatch(output, -1)
 	for _, line := range lines {
 		line := line
@@ -117,7 +117,7 @@ func TestNothingIsOpenButWhatIsListed(t *testing.T) {
 	requireMachine(t)
 	folder := buildAll(t)
 	output, err := attack(t, folder, filepath.Join(folder, "probe"))
-	report(t, output, err)
+	report(t, "the core", output, err)
 }
 
 // Where processes cannot share memory there are others to attack.
@@ -126,7 +126,7 @@ func TestNothingElseIsOpenWhereMemoryIsCopied(t *testing.T) {
 	folder := buildAll(t)
 	copying := build(t, "attack-copying", "tests/inject", []string{"-DCMAKE_CXX_FLAGS=-DNSEXEC_COPY_MEMORY"}, "probe")
 	output, err := attack(t, folder, filepath.Join(copying, "probe"))
-	report(t, output, err)
+	report(t, "the core where memory is copied", output, err)
 }
 
 // Each call that makes a process non-dumpable is left out.
@@ -134,7 +134,7 @@ func TestPlantedDefectsAreFound(t *testing.T) {
 	requireMachine(t)
 	folder := buildAll(t)
 	output, err := attack(t, folder, filepath.Join(folder, "probe"), "--plant")
-	report(t, output, err)
+	report(t, "with planted defects, which have to be found", output, err)
 }
 
 // A core that looks at /proc when it has joined a mount namespace believes what a container has put there.

@@ -85,10 +85,10 @@ func TestMatrix(t *testing.T) {
 	for _, wrong := range check(seen, entries) {
 		t.Error(wrong)
 	}
-	summary := summarize(list, cells, seen, entries)
-	t.Log("\n" + summary)
+	table, total := summarize(list, cells, seen, entries)
+	t.Log(total + "\n" + table) // the summary of all tests shows the first line
 	if *printed {
-		os.Stdout.WriteString(summary)
+		os.Stdout.WriteString(table + "\n" + total + "\n")
 	}
 }
 
@@ -106,7 +106,7 @@ func launchBoth(t *testing.T, c *combination, ours, theirs string) (outcome, out
 }
 
 // summarize draws the matrix, and says what its cells are.
-func summarize(list []combination, cells, seen map[string]string, entries []entry) string {
+func summarize(list []combination, cells, seen map[string]string, entries []entry) (table, total string) {
 	for name, difference := range seen {
 		cells[name] = unlisted
 		for i := range entries {
@@ -124,7 +124,6 @@ func summarize(list []combination, cells, seen map[string]string, entries []entr
 	for i, e := range entries {
 		fmt.Fprintf(&out, "%s: %d times %s: %s\n", letter(i), counts[letter(i)], e.name, e.reason)
 	}
-	fmt.Fprintf(&out, "\n%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others\n",
+	return out.String(), fmt.Sprintf("%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others",
 		len(list), counts[equal], counts[bothFail], len(seen)-counts[unlisted], counts[unlisted])
-	return out.String()
 }

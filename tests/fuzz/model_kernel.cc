@@ -561,7 +561,10 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
   Demand(is_uid_tool || is_gid_tool, "a mapping tool is told its own map");
   const Choice choice = Choose();
   if (choice.error != 0) return choice.error;
-  state_.last_tool = is_uid_tool && !state_.tools.contains("uid_map") ? "uid_map" : "gid_map";
+  // Where both have the same map and the same tool, whose turn it is tells them apart.
+  const bool uid_map_is_next =
+      !state_.tools.contains("uid_map") && !state_.proc_files.contains("uid_map");
+  state_.last_tool = is_uid_tool && (uid_map_is_next || !is_gid_tool) ? "uid_map" : "gid_map";
   state_.tools[state_.last_tool] = false;
   longjmp(end_of_child_, 1);
 }

@@ -496,7 +496,7 @@ class AttackTest {
       what += " without " + fault.process + ":" + fault.name + "#" + std::to_string(fault.call);
     }
     if (result.seen.delivered != static_cast<int>(faults.size())) {
-      Fail(what, "not every call was left out");
+      Fail(what, "not every call was left out: " + result.wrong);
       return false;
     }
     int found = 0;

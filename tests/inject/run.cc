@@ -29,6 +29,7 @@ constexpr const char* kReturned = "nsexec returned\n";
 // nothing that nsexec or the parent here wait for takes longer than 300 ms. A busy machine makes
 // things slow, but not so; and there is an end to that too.
 constexpr int kStillMs = 1500;
+constexpr int kStillRounds = 3;
 constexpr int kStillUnderStraceMs = 10000;
 constexpr int kLongestMs = 20000;
 // How long a parent that does not read makes the others wait.
@@ -116,11 +117,18 @@ class Case {
     if (traced()) {
       // Who has just been born may not have been reported yet.
       if (tracer_.AllEnded() && Strangers().empty()) return true;
-      const bool still = MsSince(tracer_.last_event()) > kStillMs && !AnybodyRuns();
-      return still || MsSince(start_) > kLongestMs;
+      return Hangs() || MsSince(start_) > kLongestMs;
     }
     if (seen_.Find("launched") != nullptr && Strangers().empty()) return true;
     return MsSince(start_) > kStillUnderStraceMs;
+  }
+
+  /// Who has just been stopped at a call, or has waited for us, seems to hang only until the next
+  /// round.
+  bool Hangs() {
+    const bool still = MsSince(tracer_.last_event()) > kStillMs && !AnybodyRuns();
+    still_rounds_ = still ? still_rounds_ + 1 : 0;
+    return still_rounds_ == kStillRounds;
   }
 
   [[nodiscard]] bool AnybodyRuns() const {
@@ -335,6 +343,7 @@ class Case {
   bool parent_ended_ = false;
   bool told_ = false;
   bool settled_ = false;
+  int still_rounds_ = 0;
   std::set<int> ended_fds_;
   std::string log_, output_, errors_, console_;
 };

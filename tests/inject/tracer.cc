@@ -256,8 +256,11 @@ void Tracer::OnExit(Process& process) {
   if (process.counted && !process.now.empty()) Look(process, Moment::kCallDone);
 }
 
-void Tracer::Look(const Process& process, Moment moment) const {
-  if (look_) look_(process, moment);
+void Tracer::Look(const Process& process, Moment moment) {
+  if (!look_) return;
+  look_(process, moment);
+  // That took our time, and not that of the processes, which stood still meanwhile.
+  last_event_ = Clock::now();
 }
 
 void Tracer::StepAside(const Process& process, const std::function<void()>& meanwhile) {

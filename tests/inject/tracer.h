@@ -96,7 +96,7 @@ class Tracer {
   void OnExit(Process& process);
   void MakeFault(Process& process);
   void Delivered(const Process& process);
-  void Look(const Process& process, Moment moment) const;
+  void Look(const Process& process, Moment moment);
 
   const Plan& plan_;
   const Roles& roles_;

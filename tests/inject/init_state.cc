@@ -5,14 +5,14 @@
 #include "fd.h"
 
 #include <algorithm>
-#include <sys/stat.h>
 
 namespace inject {
 namespace {
 
 constexpr const char* kNamespaces[] = {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"};
 constexpr const char* kFromStatus[] = {"Name",   "Uid",    "Gid",    "Groups",
-                                       "SigBlk", "SigIgn", "CapEff", "NoNewPrivs"};
+                                       "SigBlk", "SigIgn", "CapInh", "CapPrm",
+                                       "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"};
 constexpr const char* kFiles[] = {"oom_score_adj", "uid_map", "gid_map", "setgroups",
                                   "timens_offsets"};
 
@@ -67,12 +67,6 @@ std::string Family(pid_t init, const Surroundings& surroundings) {
          " terminal:" + (terminal != 0 ? "yes" : "no");
 }
 
-std::string Dumpable(pid_t init) {
-  struct stat folder = {};
-  (void)!stat(ProcOf(init, "").c_str(), &folder);
-  return folder.st_uid == 0 ? " dumpable:root's" : " dumpable:own";
-}
-
 std::string Descriptors(pid_t init, const KnownFiles& known) {
   std::string state = " fds:";
   for (int fd = 0; fd < 64; ++fd) {
@@ -94,7 +88,7 @@ std::string Descriptors(pid_t init, const KnownFiles& known) {
 
 std::string StateOf(pid_t init, const Surroundings& surroundings) {
   return Namespaces(init, surroundings.fixture) + Status(init) + Files(init) +
-         Family(init, surroundings) + Dumpable(init) + Descriptors(init, surroundings.known);
+         Family(init, surroundings) + Descriptors(init, surroundings.known);
 }
 
 }  // namespace inject

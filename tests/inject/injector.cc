@@ -2,12 +2,13 @@
 //
 // The fault injector.
 //
-//   injector replay --probe=PROGRAM --scenario=NAME [--fault=...]...   one case, and all there is
-//   to see injector sweep --probe=PROGRAM [--every=N] [--jobs=N] [--seed=N]   all of them, and a
-//   table
-//     [--only=GROUP] [--scenario=NAME,...] [--netlink-only] [--strace]
-//   injector attack --probe=PROGRAM [--openings=FILE] [--scenario=NAME] [--plant] [--times=N]   who
-//   could get at the processes of a launch, and when
+// One case, and all there is to see:
+//   injector replay --probe=PROGRAM --scenario=NAME [--fault=...]...
+// All of them, and a table:
+//   injector sweep --probe=PROGRAM [--every=N] [--jobs=N] [--seed=N] [--only=GROUP]
+//     [--scenario=NAME,...] [--netlink-only] [--strace]
+// Who could get at the processes of a launch, and when:
+//   injector attack --probe=PROGRAM [--openings=FILE] [--scenario=NAME] [--plant] [--times=N]
 //
 // README.md says what the options of a case are.
 

@@ -32,7 +32,10 @@ bool HasKind(const Plan& plan, Fault::Kind kind) {
 bool MayBeKilled(const Plan& plan) { return plan.memory >= 0; }
 
 bool LogCanBeRead(const Plan& plan) {
-  return plan.scenario->classic || plan.log == LogMode::kRead || plan.log == LogMode::kUnread;
+  if (plan.scenario->classic) return true;
+  // See Case::KillParent.
+  if (plan.wait_first && HasKind(plan, Fault::Kind::kParentDies)) return false;
+  return plan.log == LogMode::kRead || plan.log == LogMode::kUnread;
 }
 
 std::string Join(const std::vector<std::string>& texts) {
@@ -43,8 +46,8 @@ std::string Join(const std::vector<std::string>& texts) {
 
 /// Whether the case is to blame for the death.
 bool MayDieOf(const EndedProcess& process, const Plan& plan, const Observation& seen) {
-  if (MayBeKilled(plan)) return true;
   const int signal = process.signal();
+  if (MayBeKilled(plan) && signal == SIGKILL) return true;
   const bool sent = std::any_of(plan.faults.begin(), plan.faults.end(), [&](const Fault& fault) {
     return (fault.kind == Fault::Kind::kKill && signal == SIGKILL) ||
            (fault.kind == Fault::Kind::kTerm && signal == SIGTERM);
@@ -136,7 +139,7 @@ Harmless* FindHarmless(std::vector<Harmless>& harmless, const std::string& call,
     if (fnmatch(entry.call.c_str(), call.c_str(), 0) != 0) continue;
     std::istringstream faults(entry.faults);
     for (std::string fault; std::getline(faults, fault, ',');) {
-      if (fault == what || (fault == "any" && what != "short")) return &entry;
+      if (fault == what || (fault == "any" && what != "short" && what != "EINTR")) return &entry;
     }
   }
   return nullptr;
@@ -220,6 +223,17 @@ Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation&
   return {};
 }
 
+/// What the parent has read when it dies decides: with the whole reply, the init process is its own
+/// and goes on.
+Verdict JudgeParentsDeath(const Plan& plan, const Observation& seen) {
+  if (!seen.bad_reply.empty()) return Of(NotFailed(plan, seen, nullptr));
+  if (!seen.fatal.empty()) return Of("failed: " + Join(seen.fatal));
+  const EndedProcess* const init = seen.Find("init");
+  return Of(seen.returned && init != nullptr && init->exit_status() == 0
+                ? ""
+                : "the init process did not go on");
+}
+
 Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& normal) {
   if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
   const std::string& second = seen.delivered_names[1];
@@ -268,7 +282,7 @@ Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& n
     case Fault::Kind::kStop:
       return Of(NotSame(plan, seen, &normal));
     case Fault::Kind::kParentDies:
-      return {};
+      return JudgeParentsDeath(plan, seen);
   }
   return {};
 }

@@ -14,8 +14,9 @@ namespace inject {
 
 /// A call whose failure does not end as others do, a line of harmless.txt.
 struct Harmless {
-  std::string call;     // a pattern, see fnmatch(3)
-  std::string faults;   // names separated by commas: errnos, "short", or "any" for all errnos
+  std::string call;  // a pattern, see fnmatch(3)
+  std::string
+      faults;  // names separated by commas: errnos, "short", or "any" for all errnos but EINTR
   std::string outcome;  // see harmless.txt
   std::string reason;
   int used = 0;

@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   prctl(inject::kMark, inject::kReturned);
   if (!KnowsOwnThreadId()) Say("wrong thread id\n", 16);
   if (print_times != nullptr) print_times();
+  if (prctl(PR_GET_DUMPABLE) == 1) Say("it is dumpable\n", 15);
   Say("nsexec returned\n", 16);
   const char* pipe = getenv("_LIBCONTAINER_INITPIPE");
   if (pipe == nullptr || *pipe == '\0') return 0;

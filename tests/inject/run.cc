@@ -25,6 +25,7 @@ namespace {
 
 constexpr const char* kDocument = "{\"to\":\"the Go side\"}\n";
 constexpr const char* kReturned = "nsexec returned\n";
+constexpr const char* kDumpable = "it is dumpable\n";
 // Where nothing has happened for so long, and nobody waits for a processor, everybody hangs:
 // nothing that nsexec or the parent here wait for takes longer than 300 ms. A busy machine makes
 // things slow, but not so; and there is an end to that too.
@@ -237,6 +238,8 @@ class Case {
                                 .parent = launch_.parent(),
                                 .parent_ended = parent_ended_,
                                 .known = launch_.known()});
+    // Whose its files are in /proc would not tell of one that is root.
+    seen_.state += shown.find(kDumpable) != std::string::npos ? " dumpable" : " not dumpable";
   }
 
   /// For a fault: what the parent had read by then is what it knows.
@@ -244,6 +247,8 @@ class Case {
     ReadReply();
     launch_.KillParent();
     seen_.initpipe_ended = true;
+    // It may have been the only one to read the log, or not.
+    if (plan_.wait_first) launch_.log.read.Close();
   }
 
   // ---- The end ----

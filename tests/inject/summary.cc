@@ -7,6 +7,13 @@
 #include <sstream>
 
 namespace inject {
+namespace {
+
+/// A launch may succeed whatever is limited. Where none ever fails there is no limit.
+constexpr const char* kLimits[] = {"RLIMIT_NOFILE", "RLIMIT_NPROC",  "pid namespace full",
+                                   "pids cgroup",   "memory cgroup", "user.max_*_namespaces 0"};
+
+}  // namespace
 
 std::string Report::ToLine() const {
   std::string line(1, static_cast<char>(kind));
@@ -16,7 +23,7 @@ std::string Report::ToLine() const {
       line += character == '\n' || character == '\t' ? ' ' : character;
     }
   }
-  return line + "\n";
+  return line + (failed ? "\tfailed\n" : "\t\n");
 }
 
 Report Report::FromLine(const std::string& line) {
@@ -28,6 +35,9 @@ Report Report::FromLine(const std::string& line) {
   std::getline(fields, report.group, '\t');
   std::getline(fields, report.options, '\t');
   std::getline(fields, report.text, '\t');
+  std::string failed;
+  std::getline(fields, failed, '\t');
+  report.failed = !failed.empty();
   return report;
 }
 
@@ -51,6 +61,7 @@ void Summary::Take(const Report& report) {
   Row& row = rows_[report.group];
   ++row.cases;
   if (report.kind != Report::Kind::kNotDelivered) ++row.delivered;
+  if (report.failed) ++row.failed;
   if (report.kind == Report::Kind::kAsPromised) ++row.as_promised;
   if (report.kind == Report::Kind::kOnList) ++row.on_list;
   if (report.kind == Report::Kind::kViolation || report.kind == Report::Kind::kNotDelivered) {
@@ -81,6 +92,12 @@ bool Summary::Print(double seconds) const {
   if (ended_ != options_.jobs || differs_ || told_ < expected_) {
     printf("VIOLATION: %d of %d workers came to their end, %d of %d cases were run%s\n", ended_,
            options_.jobs, told_, expected_, differs_ ? ", and they disagree on the cases" : "");
+    good = false;
+  }
+  for (const char* group : kLimits) {
+    const auto row = rows_.find(group);
+    if (row == rows_.end() || row->second.failed > 0 || !options_.complete()) continue;
+    printf("VIOLATION: no launch has felt the limit: %s\n", group);
     good = false;
   }
   for (const Harmless& entry : harmless_) {

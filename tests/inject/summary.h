@@ -28,6 +28,7 @@ struct Report {
   std::string group;
   std::string options;  // of the case
   std::string text;     // what is wrong
+  bool failed = false;  // the launch did not succeed
 
   [[nodiscard]] std::string ToLine() const;
   static Report FromLine(const std::string& line);
@@ -43,7 +44,7 @@ class Summary {
 
  private:
   struct Row {
-    int cases = 0, delivered = 0, as_promised = 0, on_list = 0, violations = 0;
+    int cases = 0, delivered = 0, as_promised = 0, on_list = 0, violations = 0, failed = 0;
   };
 
   static void PrintRow(const std::string& name, const Row& row);

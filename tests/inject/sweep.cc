@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -62,13 +63,18 @@ void ReadAll(std::vector<Source>& sources, Summary& summary) {
   }
 }
 
-void SayWhatIsLeftOut() {
-  const auto say = [](bool can, const char* what) {
+/// False if anything is left out that must not be.
+bool SayWhatIsLeftOut() {
+  bool complete = true;
+  const auto say = [&](bool can, const char* what) {
     if (!can) printf("left out, as it cannot be made here: %s\n", what);
+    complete = complete && can;
   };
   say(Cgroup::CanBeMade(CgroupLimit::kMemory), "memory cgroup");
   say(Cgroup::CanBeMade(CgroupLimit::kProcesses), "pids cgroup");
   say(PidLimit::CanBeMade(), "pid namespace full (Linux 6.14)");
+  const char* const require_all = getenv("REQUIRE_ALL");
+  return complete || require_all == nullptr || *require_all == '\0';
 }
 
 }  // namespace
@@ -83,7 +89,7 @@ int Sweep(const SweepOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const int program =
       Must(open(options.program.c_str(), O_PATH | O_CLOEXEC), options.program.c_str());
-  SayWhatIsLeftOut();
+  const bool all_there = SayWhatIsLeftOut();
   Summary summary(options);
   std::vector<Source> sources;
   std::vector<pid_t> workers;
@@ -103,7 +109,9 @@ int Sweep(const SweepOptions& options) {
     waitpid(worker, nullptr, __WALL);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return summary.Print(seconds.count()) ? 0 : 1;
+  const bool good = summary.Print(seconds.count());
+  if (!all_there) printf("VIOLATION: something is left out, and REQUIRE_ALL is set\n");
+  return good && all_there ? 0 : 1;
 }
 
 }  // namespace inject

@@ -82,7 +82,7 @@ void Worker::RunCase(const SweptCase& one, unsigned index) {
   }
   Observation seen;
   const Verdict verdict = RunAndJudge(plan, world_, normal, program_, harmless_, &seen);
-  report = {KindOf(verdict), one.group, ToOptions(plan), verdict.text};
+  report = {KindOf(verdict), one.group, ToOptions(plan), verdict.text, !Succeeded(seen)};
   if (options_.strace) {
     const Comparison compared = CompareWithStrace(plan, seen, normal.seen, world_, program_);
     if (!compared.comparable) {

@@ -20,6 +20,10 @@ constexpr int kToolStep = 8;
 
 constexpr long kKiB = 1024;
 
+// Of a long message the parent does not send each number of bytes.
+constexpr std::size_t kLongMessage = 4096;
+constexpr std::size_t kLongStep = 509;
+
 // More than any message has.
 constexpr int kWholeMessage = 1 << 20;
 
@@ -87,6 +91,7 @@ class Enumeration {
     const Plan plan = With(plain, call, Fault::Kind::kErrno, EIO);
     Add("two faults", plan, Second::kSampled);
     Add("two faults", With(plain, call, Fault::Kind::kErrno, ENOMEM), Second::kSampled);
+    Add("in two processes", plan, Second::kElsewhere);
     Add("on the fatal line too", plan, Second::kOnFatalLine);
     // Where nothing is said but that, so that the number of calls is the same for all logs.
     if (plain.scenario->classic || plain.log_level > 4) return;
@@ -101,7 +106,7 @@ class Enumeration {
   void AddParents(const Plan& plain) {
     const std::size_t size = MessageOf(*plain.scenario, world_.plain).size();
     // Pids may be of another length in another worker, so the last is always "all of it".
-    for (std::size_t sent = 0; sent < size; ++sent) {
+    for (std::size_t sent = 0; sent<size; sent += size> kLongMessage ? kLongStep : 1) {
       Plan plan = plain;
       plan.close_after = static_cast<int>(sent);
       Add("parent closes", plan);
@@ -172,6 +177,22 @@ bool IsSaying(const MadeCall& call) {
   return call.name == "write(log)" || call.name == "write(stderr)" || call.name == "write(console)";
 }
 
+bool AddFaultElsewhere(Plan& plan, const Observation& first, std::minstd_rand& random) {
+  std::vector<const MadeCall*> candidates;
+  for (const MadeCall& call : first.calls) {
+    const bool other = call.process != plan.faults[0].process;
+    if (other && call.before_exec && !call.ends_process && !NeverFails(call.name)) {
+      candidates.push_back(&call);
+    }
+  }
+  if (candidates.empty()) return false;
+  const MadeCall& call = *candidates[random() % candidates.size()];
+  const bool kills = random() % 4 == 0;
+  plan = With(plan, call, kills ? Fault::Kind::kKill : Fault::Kind::kErrno,
+              kills ? 0 : kErrnos[random() % std::size(kErrnos)]);
+  return true;
+}
+
 }  // namespace
 
 Plan PlainPlan(const Scenario& scenario, bool wait_first) {
@@ -189,6 +210,7 @@ std::vector<SweptCase> EnumerateCases(const SweepOptions& options, const World& 
 }
 
 bool AddSecondFault(Second second, Plan& plan, const Observation& first, std::minstd_rand& random) {
+  if (second == Second::kElsewhere) return AddFaultElsewhere(plan, first, random);
   const Fault before = plan.faults[0];
   std::vector<const MadeCall*> candidates;
   for (const MadeCall& call : first.calls) {

@@ -16,8 +16,9 @@
 
 namespace inject {
 
-/// A second fault, which depends on what the process does after the first one.
-enum class Second { kNone, kSampled, kOnFatalLine };
+/// A second fault: one that depends on what the process does after the first one, or one of another
+/// process.
+enum class Second { kNone, kSampled, kOnFatalLine, kElsewhere };
 
 struct SweptCase {
   std::string group;

@@ -36,13 +36,13 @@ namespace {
   exit(3);
 }
 
-int PrintCase(const Plan& plan, const std::string& program, const std::string& list) {
-  const int fd = Must(open(program.c_str(), O_PATH | O_CLOEXEC), program.c_str());
-  std::vector<Harmless> harmless = ReadHarmless(list);
+int PrintCase(const Plan& plan, const SweepOptions& options) {
+  const int fd = Must(open(options.program.c_str(), O_PATH | O_CLOEXEC), options.program.c_str());
+  Lists lists = ReadLists(options.harmless, options.purposes);
   const World world = World::Make();
   const Normal normal = RunNormal(plan, world, fd);
   Observation seen;
-  const Verdict verdict = RunAndJudge(plan, world, normal, fd, harmless, &seen);
+  const Verdict verdict = RunAndJudge(plan, world, normal, fd, lists, &seen);
   for (const MadeCall& call : seen.calls) {
     if (!call.before_exec) continue;  // a mapping tool's own, of which there are many
     printf("%-8s %3d  %s\n", call.process.c_str(), call.index, call.name.c_str());
@@ -95,6 +95,8 @@ int Main(int argc, char** argv) {
       options.program = value;
     } else if (option.rfind("--harmless=", 0) == 0) {
       options.harmless = value;
+    } else if (option.rfind("--purposes=", 0) == 0) {
+      options.purposes = value;
     } else if (mode == "attack" && option.rfind("--openings=", 0) == 0) {
       attack.openings = value;
     } else if (mode == "attack" && option.rfind("--scenario=", 0) == 0) {
@@ -126,9 +128,8 @@ int Main(int argc, char** argv) {
   if (mode == "replay" && plan.scenario == nullptr) Usage("the scenario");
   attack.program = options.program;
 
-  const pid_t worker = StartWorker([&] {
-    return mode == "attack" ? Attack(attack) : PrintCase(plan, options.program, options.harmless);
-  });
+  const pid_t worker =
+      StartWorker([&] { return mode == "attack" ? Attack(attack) : PrintCase(plan, options); });
   int status = 0;
   waitpid(worker, &status, __WALL);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 3;

@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fnmatch.h>
-#include <fstream>
 #include <sstream>
 
 namespace inject {
@@ -49,10 +48,11 @@ bool MayDieOf(const EndedProcess& process, const Plan& plan, const Observation& 
   const int signal = process.signal();
   if (MayBeKilled(plan) && signal == SIGKILL) return true;
   const bool sent = std::any_of(plan.faults.begin(), plan.faults.end(), [&](const Fault& fault) {
-    return (fault.kind == Fault::Kind::kKill && signal == SIGKILL) ||
-           (fault.kind == Fault::Kind::kTerm && signal == SIGTERM);
+    return fault.process == process.process &&
+           ((fault.kind == Fault::Kind::kKill && signal == SIGKILL) ||
+            (fault.kind == Fault::Kind::kTerm && signal == SIGTERM));
   });
-  if (sent && process.process == plan.faults[0].process) return true;
+  if (sent) return true;
   // Our processes may end one another, all but the one that the parent waits for.
   return signal == SIGKILL && process.process != "launched" &&
          std::any_of(seen.calls.begin(), seen.calls.end(), [](const MadeCall& call) {
@@ -86,6 +86,11 @@ std::string AlwaysWrong(const Plan& plan, const Observation& seen) {
     if (EndsWith(line, "Success")) return "a fatal line without a reason: " + line;
   }
   return {};
+}
+
+bool IsSaying(const std::string& call) {
+  return call.find("(log)") != std::string::npos || call.find("(stderr)") != std::string::npos ||
+         call.find("(console)") != std::string::npos;
 }
 
 /// What is wrong with a launch that must have succeeded.
@@ -167,7 +172,8 @@ Verdict JudgeHarmless(const Plan& plan, const Observation& seen, const Observati
 }
 
 /// What is wrong with a launch one of whose calls failed, if the call is like any other.
-std::string NotAsErrno(const Plan& plan, const Observation& seen, const Observation& normal) {
+std::string NotAsErrno(const Plan& plan, const Observation& seen, const Observation& normal,
+                       std::vector<Purpose>& purposes) {
   const Fault& fault = plan.faults[0];
   if (fault.kind == Fault::Kind::kShort || fault.error == EINTR) {
     const std::string wrong = NotSame(plan, seen, &normal);
@@ -179,22 +185,26 @@ std::string NotAsErrno(const Plan& plan, const Observation& seen, const Observat
   }
   if (seen.fatal.empty()) return {};  // nobody could have read it
   const std::string& line = seen.fatal[0];
-  if (!EndsWith(line, std::string(": ") + strerror(fault.error))) {
-    return "the fatal line does not say why: " + line;
+  const std::string why = std::string(": ") + strerror(fault.error);
+  if (!EndsWith(line, why)) return "the fatal line does not say why: " + line;
+  const std::string purpose = line.substr(0, line.size() - why.size());
+  const auto fitting = std::find_if(purposes.begin(), purposes.end(), [&](const Purpose& one) {
+    return one.Fits(fault.process, seen.delivered_names[0], purpose);
+  });
+  if (fitting == purposes.end()) {
+    return purposes.empty() ? "" : "the fatal line does not say what: " + line;
   }
-  const bool says_what = line.find("failed to ") != std::string::npos ||
-                         line.find("unable to ") != std::string::npos ||
-                         line.find("invalid ") != std::string::npos;
-  return says_what ? "" : "the fatal line does not say what: " + line;
+  ++fitting->used;
+  return {};
 }
 
 Verdict JudgeErrno(const Plan& plan, const Observation& seen, const Observation& normal,
-                   std::vector<Harmless>& harmless) {
-  const std::string wrong = NotAsErrno(plan, seen, normal);
+                   Lists& lists) {
+  const std::string wrong = NotAsErrno(plan, seen, normal, lists.purposes);
   if (wrong.empty()) return {};
   const Fault& fault = plan.faults[0];
   const std::string what = fault.kind == Fault::Kind::kShort ? "short" : NameOfErrno(fault.error);
-  Harmless* const entry = FindHarmless(harmless, seen.delivered_names[0], what);
+  Harmless* const entry = FindHarmless(lists.harmless, seen.delivered_names[0], what);
   return entry == nullptr ? Of(wrong) : JudgeHarmless(plan, seen, normal, *entry);
 }
 
@@ -236,11 +246,7 @@ Verdict JudgeParentsDeath(const Plan& plan, const Observation& seen) {
 
 Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& normal) {
   if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
-  const std::string& second = seen.delivered_names[1];
-  const bool on_log = second.find("(log)") != std::string::npos ||
-                      second.find("(stderr)") != std::string::npos ||
-                      second.find("(console)") != std::string::npos;
-  if (seen.fatal.empty() && on_log) {
+  if (seen.fatal.empty() && IsSaying(seen.delivered_names[1])) {
     const EndedProcess* const launched = seen.Find("launched");
     if (seen.returned) return Of("nsexec returned, and the launched process failed");
     if (launched->exit_status() == 1) return {};
@@ -250,8 +256,37 @@ Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& n
   return Of(NotFailed(plan, seen, plan.faults[0].process.c_str()));
 }
 
+/// Whichever of two processes comes first decides what is said and done, but for this.
+Verdict JudgeTwoProcesses(const Plan& plan, const Observation& seen, const Observation& normal) {
+  if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
+  const EndedProcess* const launched = seen.Find("launched");
+  if (launched == nullptr) return Of("the launched process did not end");
+  const auto hit = [&](const char* process, Fault::Kind kind) {
+    return std::any_of(plan.faults.begin(), plan.faults.end(), [&](const Fault& fault) {
+      return fault.process == process && fault.kind == kind;
+    });
+  };
+  const bool reported = seen.bad_reply.empty();
+  if (seen.returned) {
+    // From the reply on the init process is the parent's.
+    return Of(reported && hit("launched", Fault::Kind::kKill)
+                  ? ""
+                  : "nsexec returned, and the launched process failed");
+  }
+  const bool init_failed = hit("init", Fault::Kind::kErrno) || hit("init", Fault::Kind::kKill);
+  if (launched->exit_status() != 1 && !(launched->exit_status() == 0 && reported && init_failed) &&
+      !(launched->signal() == SIGKILL && hit("launched", Fault::Kind::kKill))) {
+    return Of("the launched process's status is " + std::to_string(launched->status));
+  }
+  // Who is killed, or cannot write, has nothing to say.
+  const bool silent =
+      HasKind(plan, Fault::Kind::kKill) ||
+      std::any_of(seen.delivered_names.begin(), seen.delivered_names.end(), IsSaying);
+  return Of(seen.fatal.empty() && !silent ? "no fatal line" : "");
+}
+
 Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& normal,
-                 std::vector<Harmless>& harmless) {
+                 Lists& lists) {
   if (seen.delivered != static_cast<int>(plan.faults.size())) {
     return {Verdict::Kind::kNotDelivered, "the fault was not delivered"};
   }
@@ -264,6 +299,7 @@ Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& n
     if (anybody) return {};
     return Of(NeitherSameNorFailed(plan, seen, normal));
   }
+  if (IsInTwoProcesses(plan)) return JudgeTwoProcesses(plan, seen, normal);
   if (plan.faults.size() == 2) return JudgeTwo(plan, seen, normal);
   if (plan.faults.empty()) {
     if (plan.close_after >= 0) return Of(NotFailed(plan, seen, nullptr));
@@ -275,7 +311,7 @@ Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& n
     case Fault::Kind::kSkip:  // nothing is promised, attack.h looks at what comes of it
     case Fault::Kind::kErrno:
     case Fault::Kind::kShort:
-      return JudgeErrno(plan, seen, normal, harmless);
+      return JudgeErrno(plan, seen, normal, lists);
     case Fault::Kind::kKill:
     case Fault::Kind::kTerm:
       return JudgeDeath(plan, seen, normal);
@@ -289,39 +325,6 @@ Verdict JudgeAll(const Plan& plan, const Observation& seen, const Observation& n
 
 }  // namespace
 
-std::vector<Harmless> ReadHarmless(const std::string& path) {
-  std::ifstream file(path);
-  std::vector<Harmless> entries;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    std::istringstream fields(line);
-    Harmless entry;
-    const auto field = [&](std::string& ret) {
-      std::getline(fields, ret, '|');
-      ret.erase(0, ret.find_first_not_of(' '));
-      ret.erase(ret.find_last_not_of(' ') + 1);
-    };
-    field(entry.call);
-    field(entry.faults);
-    field(entry.outcome);
-    field(entry.reason);
-    const bool known_outcome =
-        entry.outcome == "same" || entry.outcome == "explained" || entry.outcome == "either";
-    if (entry.reason.empty() || !known_outcome) {
-      fprintf(stderr, "injector: %s: not CALL | FAULTS | OUTCOME | REASON: %s\n", path.c_str(),
-              line.c_str());
-      exit(3);
-    }
-    entries.push_back(entry);
-  }
-  if (entries.empty() || entries.size() > kHarmlessLimit) {
-    fprintf(stderr, "injector: %s: %zu entries, not 1 to %zu\n", path.c_str(), entries.size(),
-            kHarmlessLimit);
-    exit(3);
-  }
-  return entries;
-}
-
 bool Succeeded(const Observation& seen) {
   const EndedProcess* const launched = seen.Find("launched");
   return launched != nullptr && launched->exit_status() == 0 && seen.returned;
@@ -334,9 +337,8 @@ std::string WhatIsWrong(const Plan& plan, const Observation& seen) {
   return wrong;
 }
 
-Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal,
-              std::vector<Harmless>& harmless) {
-  Verdict verdict = JudgeAll(plan, seen, normal, harmless);
+Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal, Lists& lists) {
+  Verdict verdict = JudgeAll(plan, seen, normal, lists);
   if (!verdict.text.empty() && !seen.delivered_names.empty()) {
     verdict.text = "after " + Join(seen.delivered_names) + ": " + verdict.text;
   }

@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include "plan.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,6 +36,7 @@ struct Observation {
   std::vector<MadeCall> calls;
   int delivered = 0;                         // faults
   std::vector<std::string> delivered_names;  // of the calls they hit
+  std::vector<Fault> delivered_faults;
   std::vector<EndedProcess> ended;
   std::vector<std::string> fatal;    // texts of fatal lines, without prefix
   std::vector<std::string> tools;    // what mapping tools said

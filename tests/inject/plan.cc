@@ -65,6 +65,11 @@ bool ParseMode(const std::string& value, const char* const (&names)[kCount], Mod
 
 }  // namespace
 
+bool IsInTwoProcesses(const Plan& plan) {
+  return plan.faults.size() == 2 && plan.faults[1].process != "next" &&
+         plan.faults[1].process != plan.faults[0].process;
+}
+
 std::string ToOptions(const Plan& plan) {
   std::string text = std::string("--scenario=") + plan.scenario->name;
   const auto add = [&](const std::string& option) { text += " " + option; };

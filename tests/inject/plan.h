@@ -56,6 +56,10 @@ struct Plan {
   std::string strace;         // run under strace with this -e inject=..., and without the injector
 };
 
+/// Its two faults are made in whatever order their processes come to them, or one of them is not,
+/// as the other has ended the launch.
+bool IsInTwoProcesses(const Plan& plan);
+
 /// The options that make `plan`.
 std::string ToOptions(const Plan& plan);
 /// Takes one option; false if it is none of a plan, or its value makes no sense.

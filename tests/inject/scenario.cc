@@ -16,6 +16,8 @@ constexpr int kNewAll =
     CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS;
 constexpr const char* kJoinAll = "cgroup ipc mnt net pid time uts";
 constexpr const char* kJoinAllAndUser = "user cgroup ipc mnt net pid time uts";
+// Of these there are five, and the core's buffer has 16 KiB.
+constexpr int kLongPath = 1800;
 constexpr const char* kOffsets = "boottime 1000 0\nmonotonic 2000 0\n";
 constexpr const char* kRootMap = "0 100000 65536\n";
 
@@ -43,7 +45,9 @@ std::string PathsOf(const Scenario& scenario, pid_t fixture) {
   for (std::string type; types >> type;) {
     const std::string pid = std::to_string(fixture);
     if (!paths.empty()) paths += ',';
-    paths += type + ":/proc/" + pid + (scenario.by_task ? "/task/" + pid : "") + "/ns/" + type;
+    paths += type + ":/proc/" + pid + (scenario.by_task ? "/task/" + pid : "");
+    for (int i = 0; scenario.long_paths && i < kLongPath; ++i) paths += "/.";
+    paths += "/ns/" + type;
   }
   return paths;
 }
@@ -83,6 +87,11 @@ const std::vector<Scenario>& Scenarios() {
        .by_task = true,
        .setgroups = true,
        .oom_score_adj = "500"},
+      {.name = "join-long",
+       .fixture = FixtureKind::kPlain,
+       .joins = "cgroup ipc net pid uts",
+       .long_paths = true,
+       .setgroups = true},
       {.name = "join-user",
        .fixture = FixtureKind::kUser,
        .joins = kJoinAllAndUser,

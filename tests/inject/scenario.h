@@ -27,6 +27,7 @@ struct Scenario {
   // Join /proc/N/task/N/ns/..., paths of no process: what could be joined at once is joined one by
   // one.
   bool by_task = false;
+  bool long_paths = false;  // the same, and the message is one for which memory has to be mapped
   int clone_flags = 0;
   bool capable = false;           // all capabilities, whatever the uid
   const char* uid_map = nullptr;  // and gid map

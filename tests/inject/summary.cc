@@ -42,7 +42,7 @@ Report Report::FromLine(const std::string& line) {
 }
 
 Summary::Summary(const SweepOptions& options)
-    : options_(options), harmless_(ReadHarmless(options.harmless)) {}
+    : options_(options), lists_(ReadLists(options.harmless, options.purposes)) {}
 
 void Summary::Take(const Report& report) {
   if (report.kind == Report::Kind::kEnd) {
@@ -53,7 +53,7 @@ void Summary::Take(const Report& report) {
     return;
   }
   if (report.kind == Report::Kind::kEntryUsed) {
-    ++harmless_[static_cast<std::size_t>(atoi(report.group.c_str()))].used;
+    ++entries_[static_cast<std::size_t>(atoi(report.group.c_str()))]->used;
     return;
   }
   ++told_;
@@ -100,10 +100,10 @@ bool Summary::Print(double seconds) const {
     printf("VIOLATION: no launch has felt the limit: %s\n", group);
     good = false;
   }
-  for (const Harmless& entry : harmless_) {
-    if (options_.complete() && entry.used == 0) {
-      printf("VIOLATION: nothing came of the entry %s of %s\n", entry.call.c_str(),
-             options_.harmless.c_str());
+  for (const Entry* entry : entries_) {
+    if (options_.complete() && entry->used == 0) {
+      printf("VIOLATION: nothing came of the entry %s of the %s\n", entry->call.c_str(),
+             entry->list);
       good = false;
     }
   }

@@ -50,7 +50,8 @@ class Summary {
   static void PrintRow(const std::string& name, const Row& row);
 
   const SweepOptions& options_;
-  std::vector<Harmless> harmless_;
+  Lists lists_;
+  std::vector<Entry*> entries_ = lists_.Entries();
   std::map<std::string, Row> rows_;
   int ended_ = 0;      // workers
   int told_ = 0;       // cases

@@ -13,6 +13,7 @@ namespace inject {
 struct SweepOptions {
   std::string program;
   std::string harmless = "tests/inject/harmless.txt";
+  std::string purposes = "tests/inject/purposes.txt";
   std::string only;       // groups whose name begins so
   std::string scenarios;  // these only, separated by commas
   bool netlink_only = false;

@@ -206,24 +206,32 @@ void Tracer::OnEntry(Process& process, const Call& call) {
 
 /// The fault that is to be made now, or null.
 const Fault* Tracer::Due(const Process& process, const std::string& name) const {
-  const auto index = static_cast<std::size_t>(seen_.delivered);
-  if (index >= plan_.faults.size()) return nullptr;
-  const Fault& fault = plan_.faults[index];
+  for (std::size_t i = 0; i < plan_.faults.size(); ++i) {
+    const Fault& fault = plan_.faults[i];
+    if (!begun_.contains(&fault) && IsDue(fault, static_cast<int>(i), process, name)) return &fault;
+  }
+  return nullptr;
+}
+
+bool Tracer::IsDue(const Fault& fault, int number, const Process& process,
+                   const std::string& name) const {
   const bool counts_on = fault.process == "next";
-  if (process.role != (counts_on ? faulted_.role : fault.process)) return nullptr;
+  if (counts_on && seen_.delivered < number) return false;
+  if (process.role != (counts_on ? faulted_.role : fault.process)) return false;
   int count = process.calls;
   int before = faulted_.calls;
   if (!fault.name.empty()) {
-    if (fault.name != name) return nullptr;
+    if (fault.name != name) return false;
     count = process.calls_of_name.at(name);
     const auto found = faulted_.calls_of_name.find(name);
     before = found == faulted_.calls_of_name.end() ? 0 : found->second;
   }
-  return (counts_on ? count - before : count) == fault.call ? &fault : nullptr;
+  return (counts_on ? count - before : count) == fault.call;
 }
 
 void Tracer::Begin(Process& process, const Fault& fault, const Call& call) {
   process.fault = &fault;
+  begun_.insert(&fault);
   switch (fault.kind) {
     case Fault::Kind::kErrno:
     case Fault::Kind::kSkip:
@@ -239,7 +247,7 @@ void Tracer::Begin(Process& process, const Fault& fault, const Call& call) {
     case Fault::Kind::kStop:
       kill(process.pid, SIGSTOP);
       stopped_[process.pid] = Clock::now();
-      Delivered(process);
+      Delivered(process, fault);
       process.fault = nullptr;
       break;
     case Fault::Kind::kKill:
@@ -328,11 +336,12 @@ void Tracer::MakeFault(Process& process) {
     case Fault::Kind::kStop:
       break;
   }
-  Delivered(process);
+  Delivered(process, *fault);
 }
 
-void Tracer::Delivered(const Process& process) {
+void Tracer::Delivered(const Process& process, const Fault& fault) {
   ++seen_.delivered;
+  seen_.delivered_faults.push_back(fault);
   seen_.delivered_names.push_back(process.now);
   faulted_ = process;
   last_fault_ = Clock::now();

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <sys/types.h>
 
@@ -91,11 +92,13 @@ class Tracer {
   void OnCall(Process& process);
   void OnMark(Process& process, unsigned long what);
   void OnEntry(Process& process, const Call& call);
-  const Fault* Due(const Process& process, const std::string& name) const;
+  [[nodiscard]] const Fault* Due(const Process& process, const std::string& name) const;
+  [[nodiscard]] bool IsDue(const Fault& fault, int number, const Process& process,
+                           const std::string& name) const;
   void Begin(Process& process, const Fault& fault, const Call& call);
   void OnExit(Process& process);
   void MakeFault(Process& process);
-  void Delivered(const Process& process);
+  void Delivered(const Process& process, const Fault& fault);
   void Look(const Process& process, Moment moment);
 
   const Plan& plan_;
@@ -106,6 +109,7 @@ class Tracer {
   KnownFiles known_;
   std::map<pid_t, Process> processes_;
   std::map<pid_t, Clock::time_point> stopped_;
+  std::set<const Fault*> begun_;
   Process faulted_;  // as the process of the last fault was then
   Clock::time_point began_ = Clock::now();
   Clock::time_point last_fault_ = began_;

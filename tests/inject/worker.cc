@@ -30,11 +30,13 @@ Report::Kind KindOf(const Verdict& verdict) {
 }  // namespace
 
 Verdict RunAndJudge(const Plan& plan, const World& world, const Normal& normal, int program,
-                    std::vector<Harmless>& harmless, Observation* ret_seen) {
+                    Lists& lists, Observation* ret_seen) {
   Verdict verdict;
   for (int i = 0; i < kTries; ++i) {
     *ret_seen = Run(plan, world, normal.roles, program);
-    verdict = Judge(plan, *ret_seen, normal.seen, harmless);
+    Plan made = plan;
+    if (IsInTwoProcesses(plan) && ret_seen->delivered > 0) made.faults = ret_seen->delivered_faults;
+    verdict = Judge(made, *ret_seen, normal.seen, lists);
     if (!verdict.late) break;
   }
   return verdict;
@@ -42,15 +44,16 @@ Verdict RunAndJudge(const Plan& plan, const World& world, const Normal& normal, 
 
 int Worker::Work() {
   world_ = World::Make();
-  harmless_ = ReadHarmless(options_.harmless);
+  lists_ = ReadLists(options_.harmless, options_.purposes);
   RunNormals();
   const std::vector<SweptCase> cases = EnumerateCases(options_, world_, normals_);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (static_cast<int>(i % static_cast<std::size_t>(options_.jobs)) != number_) continue;
     RunCase(cases[i], static_cast<unsigned>(i));
   }
-  for (std::size_t i = 0; i < harmless_.size(); ++i) {
-    if (harmless_[i].used > 0) Tell({Report::Kind::kEntryUsed, std::to_string(i), "", ""});
+  const std::vector<Entry*> entries = lists_.Entries();
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i]->used > 0) Tell({Report::Kind::kEntryUsed, std::to_string(i), "", ""});
   }
   Tell({Report::Kind::kEnd, std::to_string(cases.size()), "", ""});
   return 0;
@@ -81,8 +84,10 @@ void Worker::RunCase(const SweptCase& one, unsigned index) {
     if (!AddSecondFault(one.second, plan, first, random)) return Tell(report);
   }
   Observation seen;
-  const Verdict verdict = RunAndJudge(plan, world_, normal, program_, harmless_, &seen);
-  report = {KindOf(verdict), one.group, ToOptions(plan), verdict.text, !Succeeded(seen)};
+  const Verdict verdict = RunAndJudge(plan, world_, normal, program_, lists_, &seen);
+  const bool one_only = one.second == Second::kElsewhere && seen.delivered == 1;
+  report = {KindOf(verdict), one.group + (one_only ? ", one hit" : ""), ToOptions(plan),
+            verdict.text, !Succeeded(seen)};
   if (options_.strace) {
     const Comparison compared = CompareWithStrace(plan, seen, normal.seen, world_, program_);
     if (!compared.comparable) {

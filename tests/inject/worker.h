@@ -30,13 +30,13 @@ class Worker {
   int program_;
   int results_;
   World world_;
-  std::vector<Harmless> harmless_;
+  Lists lists_;
   Normals normals_;
 };
 
 /// Runs a case and judges it. A machine that is busy may take its time, so whoever took too long is
 /// given a few more tries, and must take too long each time.
 Verdict RunAndJudge(const Plan& plan, const World& world, const Normal& normal, int program,
-                    std::vector<Harmless>& harmless, Observation* ret_seen);
+                    Lists& lists, Observation* ret_seen);
 
 }  // namespace inject

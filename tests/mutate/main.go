@@ -43,7 +43,10 @@ func main() {
 }
 
 func run(files []string, again, list bool, jobs, every int) error {
-	whole := len(files) == 0 && every == 1
+	var asked scope
+	if every == 1 {
+		asked = scope{complete: true, files: append([]string(nil), files...)}
+	}
 	mutants, err := allMutants(files)
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func run(files []string, again, list bool, jobs, every int) error {
 	if err != nil {
 		return err
 	}
-	return summarize(os.Stdout, append(before, chosen...), append(results, now...), equivalents, whole)
+	return summarize(os.Stdout, append(before, chosen...), append(results, now...), equivalents, asked)
 }
 
 // AllMutants makes those of all sources of the core, or of some.

@@ -156,19 +156,30 @@ func TestEquivalents(t *testing.T) {
 	}
 }
 
-// TestSummary: a complete run fails for each thing that is wrong with it, and only then.
+// TestSummary: a run fails for each thing that is wrong with what it was asked to judge, and only then.
 func TestSummary(t *testing.T) {
 	type counts struct{ noticed, equivalent, left, stale int }
+	whole, named := scope{complete: true}, scope{complete: true, files: []string{"b.cc", "a.cc"}}
 	for _, test := range []struct {
 		counts
-		want string
+		asked scope
+		want  string
 	}{
-		{counts{noticed: 400}, ""},
-		{counts{noticed: 400, equivalent: 20}, ""},
-		{counts{noticed: 400, left: 1}, "1 survivors are not in"},
-		{counts{noticed: 400, stale: 1}, "noticed or gone"},
-		{counts{noticed: 400, equivalent: 30}, "93.0 % noticed"},
-		{counts{noticed: 299}, "only 299 mutants"},
+		{counts{noticed: 400}, whole, ""},
+		{counts{noticed: 400, equivalent: 20}, whole, ""},
+		{counts{noticed: 400, left: 1}, whole, "1 survivors are not in"},
+		{counts{noticed: 400, stale: 1}, whole, "noticed or gone"},
+		{counts{noticed: 400, equivalent: 30}, whole, "93.0 % noticed"},
+		{counts{noticed: 299}, whole, "only 299 mutants"},
+		{counts{noticed: 3}, named, ""},
+		{counts{noticed: 3, equivalent: 3}, named, ""},
+		{counts{noticed: 3, left: 2}, named, "2 survivors are not in"},
+		{counts{noticed: 3, stale: 1}, named, "noticed or gone"},
+		{counts{}, named, "only 0 mutants"},
+		// What is listed of files that were not judged says nothing.
+		{counts{noticed: 3, stale: 1}, scope{complete: true, files: []string{"b.cc"}}, ""},
+		// One mutant in so many: the listed ones need not be among them.
+		{counts{noticed: 3, left: 1, stale: 1}, scope{}, ""},
 	} {
 		var mutants []mutant
 		var results []result
@@ -186,9 +197,9 @@ func TestSummary(t *testing.T) {
 		for i := 0; i < test.equivalent+test.stale; i++ {
 			known["a.cc | equivalent"] = append(known["a.cc | equivalent"], "reason")
 		}
-		err := summarize(io.Discard, mutants, results, known, true)
+		err := summarize(io.Discard, mutants, results, known, test.asked)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("%+v: got %v, want %q", test.counts, err, test.want)
+			t.Errorf("%+v of %+v: got %v, want %q", test.counts, test.asked, err, test.want)
 		}
 	}
 }

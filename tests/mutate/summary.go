@@ -46,9 +46,18 @@ func parseEquivalents(list string) (equivalents, error) {
 	return found, nil
 }
 
-// Summarize prints the table and the survivors. It fails if too few were noticed or there were too few; and
-// where a complete run was made, if a listed mutant has been noticed or is gone.
-func summarize(w io.Writer, mutants []mutant, results []result, known equivalents, whole bool) error {
+// A scope is what a run was asked to judge.
+type scope struct {
+	complete bool     // every mutant of the files, not some
+	files    []string // none is all
+}
+
+func (s scope) has(file string) bool { return len(s.files) == 0 || contains(s.files, file) }
+
+// Summarize prints the table and the survivors. Where all mutants of some files were judged it fails if one survived
+// that is not listed, or if one that is listed has been noticed or is gone; of all files also if there were too few
+// mutants, or too few were noticed.
+func summarize(w io.Writer, mutants []mutant, results []result, known equivalents, asked scope) error {
 	type count struct{ built, noticed, equivalent, survived int }
 	files, all := map[string]*count{}, &count{}
 	layers := map[layer]int{}
@@ -116,20 +125,27 @@ func summarize(w io.Writer, mutants []mutant, results []result, known equivalent
 		fmt.Fprintf(w, "\nsurvived, and not in %s:\n%s\n", equivalentList, strings.Join(left, "\n"))
 	}
 
-	if !whole {
+	if !asked.complete {
 		return nil
 	}
 	var wrong []string
 	for key, reasons := range known {
+		if file, _, _ := strings.Cut(key, " | "); !asked.has(file) {
+			continue
+		}
 		for range reasons {
 			wrong = append(wrong, "noticed or gone, but in "+equivalentList+": "+key)
 		}
 	}
 	sort.Strings(wrong)
-	if all.built < leastMutants {
-		wrong = append(wrong, fmt.Sprintf("only %d mutants compile, %d are wanted", all.built, leastMutants))
+	least := 1
+	if len(asked.files) == 0 {
+		least = leastMutants
 	}
-	if percent < leastPercent {
+	if all.built < least {
+		wrong = append(wrong, fmt.Sprintf("only %d mutants compile, %d are wanted", all.built, least))
+	}
+	if len(asked.files) == 0 && percent < leastPercent {
 		wrong = append(wrong, fmt.Sprintf("%.1f %% noticed, %.0f %% are wanted", percent, leastPercent))
 	}
 	if len(left) > 0 {

@@ -289,10 +289,7 @@ func (m *mutator) declaresConstant(i int) bool {
 // Statements removes calls whose value nobody uses, and the look at an error.
 func (m *mutator) statements(i int) {
 	// Where a statement can begin. "constexpr static bool x;" ends so too, but has no call.
-	if i == 0 || !m.is(i-1, ";", "{", "}", ")", "else", "do") || m.tokens[i].kind != identifier {
-		return
-	}
-	if m.is(i-1, ")") && !m.endsCondition(i-1) {
+	if i == 0 || !m.is(i-1, ";", "{", "}", ")", "else", "do") || m.is(i-1, ")") && !m.endsCondition(i-1) {
 		return
 	}
 	if m.is(i, macroReturn) && m.is(i+1, "(") {
@@ -307,8 +304,15 @@ func (m *mutator) statements(i int) {
 			m.span(i+2, comma-1)+" = std::move(("+m.span(comma+1, closing-1)+").value())")
 		return
 	}
-	// a::b->c[d].e(...);
+	// static_cast<void>(f(...)); or (void)a::b->c[d].e(...); or without (void).
+	if m.is(i, "static_cast") && m.is(i+2, "void") && m.is(i+4, "(") && m.is(m.partner[i+4]-1, ")") {
+		m.add(callRemoved, i, m.partner[i+4], "(void)0")
+		return
+	}
 	j := i
+	if m.is(i, "(") && m.is(i+1, "void") && m.is(i+2, ")") {
+		j += 3
+	}
 	for {
 		if m.tokens[j].kind != identifier || isKeyword(m.tokens[j].text) {
 			return

@@ -55,6 +55,10 @@ func TestMutants(t *testing.T) {
 		{"int first = 3;", nil},
 		{"return Seek(fd, 0);", []string{"return Seek(fd, 1);"}},
 		{"gate.fds_[i]->Close();", []string{"(void)0;"}},
+		{"(void)gate.Open(fd);", []string{"(void)0;"}},
+		{"if (x) (void)sys::Read(fd);", []string{"if (!(x)) (void)sys::Read(fd);", "if (x) (void)0;"}},
+		{"static_cast<void>(Answer(kFailed));", []string{"(void)0;"}},
+		{"(void)argument;\n  static_cast<void>(argument);", nil},
 		{"sys::Close(fd);\n  if (x) {\n    Reset();\n  } else {\n    Stop();\n  }", []string{
 			"(void)0;\n  if (x) {\n    Reset();\n  } else {\n    Stop();\n  }",
 			"sys::Close(fd);\n  if (!(x)) {\n    Reset();\n  } else {\n    Stop();\n  }",

@@ -192,7 +192,7 @@ func (b *base) readPrograms() error {
 		if strings.HasSuffix(p.name, "_scripted_test") {
 			p.sources = append(p.sources, "tests/cpp/scripted_kernel.cc")
 		}
-		argv := append([]string{"g++", linker, "-Wl,--trace", "-o", "/dev/null"}, b.linkArguments(p, nil)...)
+		argv := append([]string{"g++", linker, "-Wl,--trace", "-o", b.unmutated(p)}, b.linkArguments(p, nil)...)
 		output, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%v: %w\n%s", argv, err, output)
@@ -211,6 +211,9 @@ func (b *base) readPrograms() error {
 	}
 	return nil
 }
+
+// Unmutated is where a program is that has no mutant.
+func (b *base) unmutated(p program) string { return filepath.Join(b.folder, "unmutated-"+p.name) }
 
 // LinkArguments puts a program together, with other objects in the place of some. Those of the core are
 // named first, so that what is inline is taken from them, and nothing of the archive is in their place.

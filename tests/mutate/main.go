@@ -122,13 +122,28 @@ func judgeAll(base *base, mutants []mutant, jobs int) ([]result, error) {
 	var wait sync.WaitGroup
 	var mutex sync.Mutex
 	done, start := 0, time.Now()
+	var workers []*worker
 	for j := 0; j < jobs; j++ {
 		w, err := newWorker(base, j)
 		if err != nil {
 			return nil, err
 		}
+		workers = append(workers, w)
+	}
+	files := map[string]bool{}
+	for _, m := range mutants {
+		files[m.file] = true
+	}
+	if len(files) > 0 {
+		fmt.Println("running on the core as it is what judges the mutants")
+		if err := workers[0].checkBase(files); err != nil {
+			return nil, err
+		}
+		fmt.Printf("took %.0f s\n", time.Since(start).Seconds())
+	}
+	for j, w := range workers {
 		wait.Add(1)
-		go func(j int) {
+		go func(j int, w *worker) {
 			defer wait.Done()
 			for i := range next {
 				if errs[j] != nil {
@@ -145,7 +160,7 @@ func judgeAll(base *base, mutants []mutant, jobs int) ([]result, error) {
 					mutants[i].file, mutants[i].line, mutants[i].key, r)
 				mutex.Unlock()
 			}
-		}(j)
+		}(j, w)
 	}
 	for i := range mutants {
 		next <- i

@@ -137,7 +137,7 @@ func (w *worker) judge(m *mutant) (result, error) {
 		if !compiles {
 			return result{verdict: noBuild}, nil
 		}
-		ok, hung := w.runTest(unitDeadline, built, "--gtest_brief=1", "--gtest_fail_fast")
+		ok, hung := w.runUnitTest(built)
 		if !ok {
 			return result{noticed, unitLayer, p.name, hung}, nil
 		}
@@ -159,6 +159,11 @@ func (w *worker) wholeFlow(m *mutant) (result, error) {
 		}
 	}
 	sort.Strings(objects)
+	return w.launch(objects)
+}
+
+// Launch puts objects in the place of those of the core, and runs the tests of whole launches.
+func (w *worker) launch(objects []string) (result, error) {
 	probe := filepath.Join(w.folder, "probe")
 	argv := append([]string{"g++", "-std=c++20", "-static", "-o", probe, "tests/inject/probe.cc"}, objects...)
 	if output, err := exec.Command(argv[0], append(argv[1:], w.base.archive)...).CombinedOutput(); err != nil {
@@ -176,6 +181,36 @@ func (w *worker) wholeFlow(m *mutant) (result, error) {
 		}
 	}
 	return result{verdict: survived}, nil
+}
+
+// CheckBase runs on the core as it is all that will judge mutants of some files: a test that fails there would
+// notice every mutant.
+func (w *worker) checkBase(files map[string]bool) error {
+	programs := map[string]bool{}
+	for file := range files {
+		for _, p := range w.order(file) {
+			if programs[p.name] {
+				continue
+			}
+			programs[p.name] = true
+			if ok, hung := w.runUnitTest(w.base.unmutated(p)); !ok {
+				return unfit(result{noticed, unitLayer, p.name, hung})
+			}
+		}
+	}
+	r, err := w.launch(nil)
+	if err == nil && r.verdict != survived {
+		err = unfit(r)
+	}
+	return err
+}
+
+func unfit(r result) error {
+	return fmt.Errorf("of the core as it is, something is %s, so that no mutant can be judged", r)
+}
+
+func (w *worker) runUnitTest(program string) (ok, hung bool) {
+	return w.runTest(unitDeadline, program, "--gtest_brief=1", "--gtest_fail_fast")
 }
 
 // RunTestTwice runs whole launches, which have deadlines of their own that a busy machine misses now and then: what

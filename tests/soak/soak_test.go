@@ -45,6 +45,12 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(role) == "" {
+		// Whom a launch leaves without a parent is then a child of this process, and counted, not one of pid 1.
+		const setChildSubreaper = 36 // PR_SET_CHILD_SUBREAPER
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0); errno != 0 {
+			fmt.Fprintln(os.Stderr, "cannot become a subreaper:", errno)
+			os.Exit(2)
+		}
 		os.Exit(m.Run())
 	}
 	fd, err := strconv.Atoi(os.Getenv("_LIBCONTAINER_INITPIPE"))
@@ -190,6 +196,29 @@ func (h held) mustBe(t *testing.T, before held, after string) {
 		t.Fatalf("%s: %d processes, %d descriptors, %d goroutines; before: %d, %d, %d", after,
 			h.processes, h.descriptors, h.goroutines, before.processes, before.descriptors, before.goroutines)
 	}
+}
+
+// TestOrphansAreSeen: who is left of a launch counts too if it is not the parent's own child.
+func TestOrphansAreSeen(t *testing.T) {
+	before := holding(t)
+	output, err := exec.Command("/bin/sh", "-c", "sleep 100000 >/dev/null 2>&1 & echo $!").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan, err := strconv.Atoi(strings.TrimSpace(string(output)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with := holding(t).processes; with != before.processes+1 {
+		t.Errorf("%d processes with an orphan, %d before", with, before.processes)
+	}
+	if err := syscall.Kill(orphan, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if _, err := syscall.Wait4(orphan, nil, 0, nil); err != nil {
+		t.Error(err)
+	}
+	settled(t, before).mustBe(t, before, "without the orphan")
 }
 
 func TestManyAtOnceLeaveNothingBehind(t *testing.T) {

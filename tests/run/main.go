@@ -15,6 +15,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ const (
 	recordedCounts = "tests/counts"
 	currentCounts  = "_build/counts"
 	logFolder      = "_build/logs"
-	// What the whole may take is ten minutes; what hangs must not take more.
+	// Of each command of a suite: what hangs is ended, and the other suites still run.
 	suiteTimeout = 8 * time.Minute
 )
 
@@ -80,6 +81,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 	}
 
 	var rows []row
+	begin := time.Now()
 	for _, s := range suites {
 		start := time.Now()
 		fmt.Printf("== %s\n", s.name)
@@ -107,7 +109,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 			rows = append(rows, compareCounts(string(text), rows))
 		}
 	}
-	return summarize(rows, requireAll), nil
+	return summarize(os.Stdout, rows, time.Since(begin), requireAll), nil
 }
 
 // SelectSuites takes further suites only if they are asked for.
@@ -127,22 +129,23 @@ func selectSuites(suites, further []suite, prefixes []string) []suite {
 	return selected
 }
 
-// Summarize prints the table and the closing line, and tells whether all is well.
-func summarize(rows []row, requireAll bool) bool {
+// Summarize prints the table and the closing lines, with how long it all took, and tells whether all is well. The
+// seconds of the rows need not add up to that: of a Go module each package has its own, and some run at once.
+func summarize(w io.Writer, rows []row, took time.Duration, requireAll bool) bool {
 	var total result
-	fmt.Printf("\n%-28s %7s %7s %7s %8s\n", "suite", "passed", "failed", "skipped", "seconds")
+	fmt.Fprintf(w, "\n%-28s %7s %7s %7s %8s\n", "suite", "passed", "failed", "skipped", "seconds")
 	for _, r := range rows {
-		fmt.Printf("%-28s %7d %7d %7d %8.1f\n",
+		fmt.Fprintf(w, "%-28s %7d %7d %7d %8.1f\n",
 			r.name, r.result.passed, r.result.failed, r.result.skipped, r.duration.Seconds())
 		total.add(r.result)
 	}
 	if total.failed+total.skipped > 0 {
-		fmt.Printf("\nwhat did not pass is said above, at its suite; complete output: %s\n", logFolder)
+		fmt.Fprintf(w, "\nwhat did not pass is said above, at its suite; complete output: %s\n", logFolder)
 	}
 	if requireAll && total.skipped > 0 {
-		fmt.Println("REQUIRE_ALL=1: a skipped test is a failure")
+		fmt.Fprintln(w, "REQUIRE_ALL=1: a skipped test is a failure")
 	}
-	fmt.Printf("\n%s\n", total)
+	fmt.Fprintf(w, "\n%s\ntotal %.0f s\n", total, took.Seconds())
 	return total.failed == 0 && (!requireAll || total.skipped == 0)
 }
 

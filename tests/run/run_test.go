@@ -4,10 +4,12 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Lines of `go test -json`, shortened to what is read.
@@ -136,10 +138,19 @@ func TestCompareCounts(t *testing.T) {
 
 func TestSkippedIsFailedWhereAllIsRequired(t *testing.T) {
 	rows := []row{{name: "a", result: result{passed: 1, skipped: 1}}}
-	if !summarize(rows, false) {
+	if !summarize(io.Discard, rows, 0, false) {
 		t.Error("a skipped test is a failure though not all is required")
 	}
-	if summarize(rows, true) {
+	if summarize(io.Discard, rows, 0, true) {
 		t.Error("a skipped test is no failure though all is required")
+	}
+}
+
+func TestSummaryEndsWithTheTimeOfAll(t *testing.T) {
+	rows := []row{{"a", result{passed: 1}, 61 * time.Second}, {"b", result{passed: 1}, 29 * time.Second}}
+	var printed strings.Builder
+	summarize(&printed, rows, 100*time.Second, false)
+	if want := "\n2 passed, 0 failed, 0 skipped\ntotal 100 s\n"; !strings.HasSuffix(printed.String(), want) {
+		t.Errorf("no %q at the end of %q", want, printed.String())
 	}
 }

@@ -7,6 +7,7 @@ package build
 import (
 	"debug/elf"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -212,10 +213,8 @@ func checkObjects(t testing.TB, env []string) {
 	t.Helper()
 	need(t, "ar")
 	allowed := map[string]bool{}
-	for _, line := range strings.Split(readFile(t, "testdata/allowed-symbols"), "\n") {
-		if line != "" && !strings.HasPrefix(line, "#") {
-			allowed[line] = true
-		}
+	for _, name := range listed(t, "testdata/allowed-symbols") {
+		allowed[name] = true
 	}
 	archive := strings.TrimSpace(command{root(t), env,
 		[]string{"go", "list", "-export", "-f", "{{.Export}}", "./cpp"}}.mustRun(t))
@@ -263,13 +262,96 @@ func checkObjects(t testing.TB, env []string) {
 	}
 }
 
-// The list itself holds nothing that allocates, prints or is C++.
+// listed reads a list of names, one a line.
+func listed(t testing.TB, file string) []string {
+	t.Helper()
+	var names []string
+	for _, line := range strings.Split(readFile(t, file), "\n") {
+		if line != "" && !strings.HasPrefix(line, "#") {
+			names = append(names, line)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatalf("%s is empty", file)
+	}
+	return names
+}
+
+// The list itself holds nothing that allocates, prints, mounts, changes a root or capabilities, or is C++.
 func TestAllowedSymbols(t *testing.T) {
-	for _, line := range strings.Split(readFile(t, "testdata/allowed-symbols"), "\n") {
-		for _, forbidden := range []string{"_Z", "alloc", "free", "printf", "__cxa", "__gxx", "_Unwind"} {
-			if strings.Contains(line, forbidden) && !strings.HasPrefix(line, "#") {
-				t.Errorf("%s is allowed", line)
+	for _, name := range listed(t, "testdata/allowed-symbols") {
+		for _, forbidden := range append(notOurs, "_Z", "alloc", "free", "printf", "__cxa", "__gxx", "_Unwind") {
+			if strings.Contains(name, forbidden) {
+				t.Errorf("%s is allowed", name)
 			}
 		}
+	}
+}
+
+// notOurs is in the names of calls, of prctl's too, that are the runtime's: mounts (mount, umount2, mount_setattr,
+// move_mount, fsopen, fsmount, open_tree), root directories (pivot_root, chroot), capabilities (capset,
+// PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS, PR_SET_SECUREBITS).
+var notOurs = []string{"mount", "fsopen", "fsconfig", "fspick", "open_tree", "root", "cap", "CAP", "SECUREBITS"}
+
+var (
+	comment  = regexp.MustCompile(`//.*`)
+	callName = regexp.MustCompile(`\b(?:SYS|PR)_[A-Za-z0-9_]+`)
+	// A call by number: its first argument.
+	callNumber = regexp.MustCompile(`\b(?:syscall|Call|Id)\(([^,()]*)`)
+	assembly   = regexp.MustCompile(`\basm\b[^("]*\("([^"]*)`)
+)
+
+// TestAllowedCalls: the core makes no system call by number but those of a list, in which is none that mounts
+// something, changes the root directory or sets capabilities. With the list of symbols, and since what it executes
+// are the mapping tools alone, no launch does.
+func TestAllowedCalls(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, name := range listed(t, "testdata/allowed-calls") {
+		allowed[name] = false
+		for _, forbidden := range notOurs {
+			if strings.Contains(name, forbidden) {
+				t.Errorf("%s is allowed", name)
+			}
+		}
+	}
+	numbers := 0
+	for _, pattern := range []string{"*.cc", "*.h"} {
+		files, err := filepath.Glob(filepath.Join(root(t), "cpp", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no %s in cpp: %v", pattern, err)
+		}
+		for _, file := range files {
+			text := comment.ReplaceAllString(readFile(t, file), "")
+			for _, name := range callName.FindAllString(text, -1) {
+				if _, found := allowed[name]; !found {
+					t.Errorf("%s has %s, which is not in testdata/allowed-calls", filepath.Base(file), name)
+				}
+				allowed[name] = true
+			}
+			for _, call := range callNumber.FindAllStringSubmatch(text, -1) {
+				numbers++
+				switch number := call[1]; {
+				case strings.HasPrefix(number, "SYS_"), strings.HasPrefix(number, "NSENTER_SYS_"):
+				case number == "long number", number == "number": // of those functions themselves
+				default:
+					t.Errorf("%s makes a call without its name: %s", filepath.Base(file), call[0])
+				}
+			}
+			for _, code := range assembly.FindAllStringSubmatch(text, -1) {
+				switch code[1] {
+				case "rdsspq %0", "hint #40", "x16": // the last is a register
+				default:
+					t.Errorf("%s has assembly that might make a call: %s", filepath.Base(file), code[0])
+				}
+			}
+		}
+	}
+	for name, used := range allowed {
+		if !used {
+			t.Errorf("nothing uses %s, which is in testdata/allowed-calls", name)
+		}
+	}
+	if numbers < len(allowed)/2 {
+		t.Errorf("found only %d calls by number", numbers)
 	}
 }

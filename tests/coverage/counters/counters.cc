@@ -3,7 +3,7 @@
 // Keeps the counters of an instrumented program in a file that all its processes map, so that
 // nothing has to be flushed: what a process has counted is there however it ends (_exit, execve,
 // SIGKILL), whoever it is by then and whatever it may still open. Linked into every program of
-// scripts/coverage, with counters.ld, which puts the counters into pages of their own.
+// tests/coverage, with counters.ld, which puts the counters into pages of their own.
 //
 // With COVERAGE_WRITE in its environment a program does nothing but write what the file named there
 // holds, the way the compiler's runtime does it.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // Base is the build without a mutant: all objects, of which a mutant replaces those that it is in.
@@ -29,6 +30,9 @@ type base struct {
 	archive  string
 	protocol string // the whole-flow tests
 	injector string
+
+	launchesChecked sync.Once
+	launchesError   error
 }
 
 // A program has tests of one source.

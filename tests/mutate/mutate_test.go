@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"nsenter-cpp.example/internal/require"
 )
 
 // Changes lists what a function's body becomes.
@@ -205,6 +207,30 @@ func TestSummary(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%+v of %+v: got %v, want %q", test.counts, test.asked, err, test.want)
 		}
+	}
+}
+
+// TestCoreAsItIsMustPass: nothing is judged by a program that fails without a mutant.
+func TestCoreAsItIsMustPass(t *testing.T) {
+	require.Root(t)
+	b := &base{folder: t.TempDir(), commands: map[string][]string{"cpp/b.cc": {"g++"}}}
+	for _, p := range []program{
+		{name: "good_test", members: map[string]bool{"cpp/b.cc": true}},
+		{name: "bad_test"}, // of other files only
+	} {
+		status := map[string]string{"good_test": "0", "bad_test": "1"}[p.name]
+		if err := os.WriteFile(b.unmutated(p), []byte("#!/bin/sh\nexit "+status+"\n"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		b.programs = append(b.programs, p)
+	}
+	w := &worker{base: b}
+	if err := w.checkPrograms(map[string]bool{"b.cc": true}); err != nil {
+		t.Errorf("a program that passes: %v", err)
+	}
+	err := w.checkPrograms(map[string]bool{"b.cc": true, "c.h": true})
+	if err == nil || !strings.Contains(err.Error(), "bad_test") {
+		t.Errorf("a program that fails: %v", err)
 	}
 }
 

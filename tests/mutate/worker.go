@@ -159,7 +159,11 @@ func (w *worker) wholeFlow(m *mutant) (result, error) {
 		}
 	}
 	sort.Strings(objects)
-	return w.launch(objects)
+	r, err := w.launch(objects)
+	if err == nil && r.verdict == noticed {
+		err = w.base.checkLaunches(w)
+	}
+	return r, err
 }
 
 // Launch puts objects in the place of those of the core, and runs the tests of whole launches.
@@ -183,30 +187,39 @@ func (w *worker) launch(objects []string) (result, error) {
 	return result{verdict: survived}, nil
 }
 
-// CheckBase runs on the core as it is all that will judge mutants of some files: a test that fails there would
-// notice every mutant.
-func (w *worker) checkBase(files map[string]bool) error {
-	programs := map[string]bool{}
+// CheckPrograms runs on the core as it is the programs that will judge mutants of some files: a test that fails there
+// would notice every mutant.
+func (w *worker) checkPrograms(files map[string]bool) error {
+	ran := map[string]bool{}
 	for file := range files {
 		for _, p := range w.order(file) {
-			if programs[p.name] {
+			if ran[p.name] {
 				continue
 			}
-			programs[p.name] = true
+			ran[p.name] = true
 			if ok, hung := w.runUnitTest(w.base.unmutated(p)); !ok {
 				return unfit(result{noticed, unitLayer, p.name, hung})
 			}
 		}
 	}
-	r, err := w.launch(nil)
-	if err == nil && r.verdict != survived {
-		err = unfit(r)
-	}
-	return err
+	return nil
+}
+
+// CheckLaunches does the same with whole launches, once, and only when they are the first to notice a mutant: most
+// files have no such mutant.
+func (b *base) checkLaunches(w *worker) error {
+	b.launchesChecked.Do(func() {
+		r, err := w.launch(nil)
+		if err == nil && r.verdict == noticed {
+			err = unfit(r)
+		}
+		b.launchesError = err
+	})
+	return b.launchesError
 }
 
 func unfit(r result) error {
-	return fmt.Errorf("of the core as it is, something is %s, so that no mutant can be judged", r)
+	return fmt.Errorf("the core as it is, without a mutant, is %s: nothing can be judged", r)
 }
 
 func (w *worker) runUnitTest(program string) (ok, hung bool) {

@@ -134,10 +134,11 @@ func judgeAll(base *base, mutants []mutant, jobs int) ([]result, error) {
 	for _, m := range mutants {
 		files[m.file] = true
 	}
-	if err := workers[0].checkPrograms(files); err != nil {
+	programs, err := workers[0].checkPrograms(files)
+	if err != nil {
 		return nil, err
 	}
-	fmt.Printf("the tests in C++ pass on the core as it is: %.0f s\n", time.Since(start).Seconds())
+	fmt.Printf("%d programs of tests pass on the core as it is: %.0f s\n", programs, time.Since(start).Seconds())
 	for j, w := range workers {
 		wait.Add(1)
 		go func(j int, w *worker) {

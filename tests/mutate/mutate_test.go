@@ -225,10 +225,10 @@ func TestCoreAsItIsMustPass(t *testing.T) {
 		b.programs = append(b.programs, p)
 	}
 	w := &worker{base: b}
-	if err := w.checkPrograms(map[string]bool{"b.cc": true}); err != nil {
-		t.Errorf("a program that passes: %v", err)
+	if count, err := w.checkPrograms(map[string]bool{"b.cc": true}); err != nil || count != 1 {
+		t.Errorf("a program that passes: %d, %v", count, err)
 	}
-	err := w.checkPrograms(map[string]bool{"b.cc": true, "c.h": true})
+	_, err := w.checkPrograms(map[string]bool{"b.cc": true, "c.h": true})
 	if err == nil || !strings.Contains(err.Error(), "bad_test") {
 		t.Errorf("a program that fails: %v", err)
 	}

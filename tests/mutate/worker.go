@@ -188,8 +188,8 @@ func (w *worker) launch(objects []string) (result, error) {
 }
 
 // CheckPrograms runs on the core as it is the programs that will judge mutants of some files: a test that fails there
-// would notice every mutant.
-func (w *worker) checkPrograms(files map[string]bool) error {
+// would notice every mutant. It tells how many these are.
+func (w *worker) checkPrograms(files map[string]bool) (int, error) {
 	ran := map[string]bool{}
 	for file := range files {
 		for _, p := range w.order(file) {
@@ -198,11 +198,11 @@ func (w *worker) checkPrograms(files map[string]bool) error {
 			}
 			ran[p.name] = true
 			if ok, hung := w.runUnitTest(w.base.unmutated(p)); !ok {
-				return unfit(result{noticed, unitLayer, p.name, hung})
+				return 0, unfit(result{noticed, unitLayer, p.name, hung})
 			}
 		}
 	}
-	return nil
+	return len(ran), nil
 }
 
 // CheckLaunches does the same with whole launches, once, and only when they are the first to notice a mutant: most

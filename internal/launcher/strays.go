@@ -67,6 +67,13 @@ func readStat(pid int) (s stat, ok bool) {
 	return s, true
 }
 
+// ends says whether it is dead or about to be. Who has begun to end has no descriptors any more a moment before it
+// is a zombie.
+func (s stat) ends() bool {
+	const exiting = 0x4 // PF_EXITING
+	return s.state == 'Z' || s.state == 'X' || s.flags&exiting != 0
+}
+
 // childPids lists the children of this process, zombies included. Where the kernel has no such list (CONFIG_PROC_CHILDREN)
 // it is empty.
 func childPids() []int {
@@ -116,7 +123,7 @@ func (l *Launch) isStray(pid int, launched stat) bool {
 		s.started < launched.started || isKnown(pid) {
 		return false
 	}
-	if s.state == 'Z' {
+	if s.ends() {
 		return true
 	}
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, l.Initpipe))

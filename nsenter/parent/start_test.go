@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -320,14 +321,56 @@ func TestConsoleThatCannotBeTaken(t *testing.T) {
 	}
 	defer owner.Wait()
 	defer owner.Process.Kill()
-	c := self(nil)
-	c.Classic = &Classic{Pid: os.Getpid(), Console: name}
-	c.Stderr = nil
-	_, err = c.Start(deadline(t, 20*time.Second))
-	var fatal *FatalError
-	if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Step != "failed to make the console the controlling terminal" {
-		t.Errorf("got %v", err)
+	// On one processor the launched process has ended now and then while the init process is still about to.
+	onOneProcessor(t)
+	launches := 500
+	if testing.Short() {
+		launches = 5
 	}
+	for i := 0; i < launches; i++ {
+		c := self(nil)
+		c.Classic = &Classic{Pid: os.Getpid(), Console: name}
+		c.Stderr = nil
+		_, err = c.Start(deadline(t, 20*time.Second))
+		var fatal *FatalError
+		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Step != "failed to make the console the controlling terminal" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// onOneProcessor has this process and what it starts run on one processor, until the end of the test.
+func onOneProcessor(t *testing.T) {
+	t.Helper()
+	affinity := func(call uintptr, thread int, mask *[128]byte) {
+		_, _, errno := syscall.RawSyscall(call, uintptr(thread), unsafe.Sizeof(*mask), uintptr(unsafe.Pointer(mask)))
+		if errno != 0 && errno != syscall.ESRCH {
+			t.Fatal(errno)
+		}
+	}
+	allThreads := func(mask *[128]byte) {
+		// What a thread starts has its processors.
+		for i := 0; i < 2; i++ {
+			tasks, err := os.ReadDir("/proc/self/task")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, task := range tasks {
+				thread, _ := strconv.Atoi(task.Name())
+				affinity(syscall.SYS_SCHED_SETAFFINITY, thread, mask)
+			}
+		}
+	}
+	var before, one [128]byte
+	affinity(syscall.SYS_SCHED_GETAFFINITY, 0, &before)
+	for i, bits := range before {
+		if bits != 0 {
+			one[i] = bits & -bits
+			break
+		}
+	}
+	allThreads(&one)
+	t.Cleanup(func() { allThreads(&before) })
 }
 
 // TestUnreportedInitProcess: one that has left the process group, and of which nobody has heard when its

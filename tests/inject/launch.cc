@@ -202,7 +202,7 @@ void Launch::BecomeLaunched() {
   char byte = 0;
   (void)!read(go, &byte, 1);  // until the injector looks
   if (!plan_.strace.empty()) ExecStrace(program, environment);
-  std::vector<std::string> words = {"probe"};
+  std::vector<std::string> words = {"probe", "tell-dumpable"};
   if (plan_.nofile >= 0) words.push_back("nofile=" + std::to_string(plan_.nofile));
   if (plan_.nproc >= 0) words.push_back("nproc=" + std::to_string(plan_.nproc));
   std::vector<char*> argv;

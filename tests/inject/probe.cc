@@ -55,14 +55,21 @@ void TakeLimit(const char* argument) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) TakeLimit(argv[i]);
+  bool tells = false;
+  for (int i = 1; i < argc; ++i) {
+    if (strcmp(argv[i], "tell-dumpable") == 0) {
+      tells = true;
+    } else {
+      TakeLimit(argv[i]);
+    }
+  }
   prctl(inject::kMark, inject::kBegins);
   if (start_times != nullptr) start_times();
   nsexec();
   prctl(inject::kMark, inject::kReturned);
   if (!KnowsOwnThreadId()) Say("wrong thread id\n", 16);
   if (print_times != nullptr) print_times();
-  if (prctl(PR_GET_DUMPABLE) == 1) Say("it is dumpable\n", 15);
+  if (tells && prctl(PR_GET_DUMPABLE) == 1) Say("it is dumpable\n", 15);
   Say("nsexec returned\n", 16);
   const char* pipe = getenv("_LIBCONTAINER_INITPIPE");
   if (pipe == nullptr || *pipe == '\0') return 0;

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -37,6 +38,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	// What is handled here is back at its default in what is started, although nohup(1) may have started us: runc
+	// passes on an ignored SIGHUP now and then, and then its containers differ.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	unix.Umask(0o022)
 	var err error
 	if scratch, err = os.MkdirTemp("", "nsenter-runc-"); err == nil {

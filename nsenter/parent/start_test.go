@@ -334,7 +334,7 @@ func TestConsoleThatCannotBeTaken(t *testing.T) {
 		_, err = c.Start(deadline(t, 20*time.Second))
 		var fatal *FatalError
 		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Step != "failed to make the console the controlling terminal" {
-			t.Errorf("got %v", err)
+			t.Fatalf("launch %d: got %v", i, err)
 		}
 	}
 }

@@ -105,8 +105,9 @@ class Enumeration {
 
   void AddParents(const Plan& plain) {
     const std::size_t size = MessageOf(*plain.scenario, world_.plain).size();
+    const std::size_t step = size > kLongMessage ? kLongStep : 1;
     // Pids may be of another length in another worker, so the last is always "all of it".
-    for (std::size_t sent = 0; sent<size; sent += size> kLongMessage ? kLongStep : 1) {
+    for (std::size_t sent = 0; sent < size; sent += step) {
       Plan plan = plain;
       plan.close_after = static_cast<int>(sent);
       Add("parent closes", plan);
@@ -177,22 +178,6 @@ bool IsSaying(const MadeCall& call) {
   return call.name == "write(log)" || call.name == "write(stderr)" || call.name == "write(console)";
 }
 
-bool AddFaultElsewhere(Plan& plan, const Observation& first, std::minstd_rand& random) {
-  std::vector<const MadeCall*> candidates;
-  for (const MadeCall& call : first.calls) {
-    const bool other = call.process != plan.faults[0].process;
-    if (other && call.before_exec && !call.ends_process && !NeverFails(call.name)) {
-      candidates.push_back(&call);
-    }
-  }
-  if (candidates.empty()) return false;
-  const MadeCall& call = *candidates[random() % candidates.size()];
-  const bool kills = random() % 4 == 0;
-  plan = With(plan, call, kills ? Fault::Kind::kKill : Fault::Kind::kErrno,
-              kills ? 0 : kErrnos[random() % std::size(kErrnos)]);
-  return true;
-}
-
 }  // namespace
 
 Plan PlainPlan(const Scenario& scenario, bool wait_first) {
@@ -210,11 +195,12 @@ std::vector<SweptCase> EnumerateCases(const SweepOptions& options, const World& 
 }
 
 bool AddSecondFault(Second second, Plan& plan, const Observation& first, std::minstd_rand& random) {
-  if (second == Second::kElsewhere) return AddFaultElsewhere(plan, first, random);
   const Fault before = plan.faults[0];
+  const bool elsewhere = second == Second::kElsewhere;
   std::vector<const MadeCall*> candidates;
   for (const MadeCall& call : first.calls) {
-    if (call.process != before.process || call.index <= before.call) continue;
+    const bool comes_next = call.process == before.process && call.index > before.call;
+    if (elsewhere ? call.process == before.process : !comes_next) continue;
     if (!call.before_exec || call.ends_process || NeverFails(call.name)) continue;
     if (second == Second::kOnFatalLine && !IsSaying(call)) continue;
     candidates.push_back(&call);
@@ -223,11 +209,14 @@ bool AddSecondFault(Second second, Plan& plan, const Observation& first, std::mi
   // The fatal line is the last that is said.
   const MadeCall& call = second == Second::kOnFatalLine ? *candidates.back()
                                                         : *candidates[random() % candidates.size()];
-  Fault fault;
-  fault.process = "next";
-  fault.call = call.index - before.call;
-  fault.error = kErrnos[random() % std::size(kErrnos)];
-  plan.faults.push_back(fault);
+  plan = With(plan, call, Fault::Kind::kErrno, kErrnos[random() % std::size(kErrnos)]);
+  Fault& fault = plan.faults.back();
+  if (!elsewhere) {
+    fault.process = "next";
+    fault.call = call.index - before.call;
+  } else if (random() % 4 == 0) {
+    fault.kind = Fault::Kind::kKill;
+  }
   return true;
 }
 

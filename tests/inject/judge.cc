@@ -88,7 +88,8 @@ std::string AlwaysWrong(const Plan& plan, const Observation& seen) {
   return {};
 }
 
-bool IsSaying(const std::string& call) {
+/// Whether it is one of those with which a line is said.
+bool IsOnLog(const std::string& call) {
   return call.find("(log)") != std::string::npos || call.find("(stderr)") != std::string::npos ||
          call.find("(console)") != std::string::npos;
 }
@@ -246,7 +247,7 @@ Verdict JudgeParentsDeath(const Plan& plan, const Observation& seen) {
 
 Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& normal) {
   if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
-  if (seen.fatal.empty() && IsSaying(seen.delivered_names[1])) {
+  if (seen.fatal.empty() && IsOnLog(seen.delivered_names[1])) {
     const EndedProcess* const launched = seen.Find("launched");
     if (seen.returned) return Of("nsexec returned, and the launched process failed");
     if (launched->exit_status() == 1) return {};
@@ -256,7 +257,7 @@ Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& n
   return Of(NotFailed(plan, seen, plan.faults[0].process.c_str()));
 }
 
-/// Whichever of two processes comes first decides what is said and done, but for this.
+/// Which of the two faults comes first is left to chance. This holds whichever does.
 Verdict JudgeTwoProcesses(const Plan& plan, const Observation& seen, const Observation& normal) {
   if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
   const EndedProcess* const launched = seen.Find("launched");
@@ -281,7 +282,7 @@ Verdict JudgeTwoProcesses(const Plan& plan, const Observation& seen, const Obser
   // Who is killed, or cannot write, has nothing to say.
   const bool silent =
       HasKind(plan, Fault::Kind::kKill) ||
-      std::any_of(seen.delivered_names.begin(), seen.delivered_names.end(), IsSaying);
+      std::any_of(seen.delivered_names.begin(), seen.delivered_names.end(), IsOnLog);
   return Of(seen.fatal.empty() && !silent ? "no fatal line" : "");
 }
 

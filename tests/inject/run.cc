@@ -238,7 +238,7 @@ class Case {
                                 .parent = launch_.parent(),
                                 .parent_ended = parent_ended_,
                                 .known = launch_.known()});
-    // Whose its files are in /proc would not tell of one that is root.
+    // The owner of its files in /proc says nothing about a process that is root.
     seen_.state += shown.find(kDumpable) != std::string::npos ? " dumpable" : " not dumpable";
   }
 
@@ -247,7 +247,7 @@ class Case {
     ReadReply();
     launch_.KillParent();
     seen_.initpipe_ended = true;
-    // It may have been the only one to read the log, or not.
+    // In half of the cases nobody else could read the log.
     if (plan_.wait_first) launch_.log.read.Close();
   }
 

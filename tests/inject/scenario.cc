@@ -16,7 +16,7 @@ constexpr int kNewAll =
     CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS;
 constexpr const char* kJoinAll = "cgroup ipc mnt net pid time uts";
 constexpr const char* kJoinAllAndUser = "user cgroup ipc mnt net pid time uts";
-// Of these there are five, and the core's buffer has 16 KiB.
+// So often "/." in a path: five of these are more than the 16 KiB that the core has room for.
 constexpr int kLongPath = 1800;
 constexpr const char* kOffsets = "boottime 1000 0\nmonotonic 2000 0\n";
 constexpr const char* kRootMap = "0 100000 65536\n";

@@ -24,7 +24,7 @@ type Cmd struct {
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
 	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
 	Path       string
-	Args       []string // Args[0] is the name under which it is started
+	Args       []string // Args[0] is the name under which it is started; none are Path alone
 	FromCaller bool     // such a program finds its libraries in the target's root: better, it is static
 
 	// Process and ProcessState are as in os/exec.
@@ -32,6 +32,7 @@ type Cmd struct {
 	ProcessState *os.ProcessState
 
 	running *running
+	waited  bool
 }
 
 // Command is a program with arguments, to be run as p says.
@@ -44,6 +45,10 @@ func Command(p *Proc, name string, arguments ...string) *Cmd {
 func (c *Cmd) Start(ctx context.Context) error {
 	if c.running != nil {
 		return errors.New("within: already started")
+	}
+	arguments, err := c.arguments()
+	if err != nil {
+		return err
 	}
 	var program *os.File
 	if c.FromCaller {
@@ -65,7 +70,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 		kind:   frameExec,
 		number: int64(number),
 		name:   c.Path,
-		body:   []byte(strings.Join(c.Args, "\x00")),
+		body:   arguments,
 	}.write(r.requests)
 	// INITPIPE is closed by what makes the program run.
 	if f, err := readFrame(r.init.Conn, defaultMaxMessage); err == nil {
@@ -83,12 +88,35 @@ func (c *Cmd) Start(ctx context.Context) error {
 	return nil
 }
 
-// Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
-// exit with status 0.
-func (c *Cmd) Wait() error {
-	if c.running == nil {
-		return errors.New("within: not started")
+// arguments are those of the program as they are sent, each but the last with a NUL behind it.
+func (c *Cmd) arguments() ([]byte, error) {
+	const pathMax = 4096 // path_resolution(7)
+	if len(c.Path) >= pathMax {
+		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.ENAMETOOLONG}
 	}
+	arguments := c.Args
+	if len(arguments) == 0 {
+		arguments = []string{c.Path}
+	}
+	for _, a := range arguments {
+		if strings.Contains(a, "\x00") {
+			return nil, fmt.Errorf("within: a NUL in the argument %q: %w", a, syscall.EINVAL)
+		}
+	}
+	return []byte(strings.Join(arguments, "\x00")), nil
+}
+
+// Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
+// exit with status 0. Whoever else still holds a pipe that Stdout or Stderr is copied from is given a second;
+// then the error is exec.ErrWaitDelay, and what the program itself has written has been copied.
+func (c *Cmd) Wait() error {
+	switch {
+	case c.running == nil:
+		return errors.New("within: not started")
+	case c.waited:
+		return errors.New("within: Wait was already called")
+	}
+	c.waited = true
 	state, err := c.running.end()
 	c.ProcessState = state
 	if state != nil && !state.Success() {
@@ -133,7 +161,7 @@ func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 // run runs the command in another's place.
 func (c *Cmd) run(ctx context.Context, other *Cmd) error {
 	err := c.Run(ctx)
-	other.Process, other.ProcessState, other.running = c.Process, c.ProcessState, c.running
+	other.Process, other.ProcessState, other.running, other.waited = c.Process, c.ProcessState, c.running, c.waited
 	return err
 }
 

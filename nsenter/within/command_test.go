@@ -5,12 +5,15 @@
 package within
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +51,84 @@ func TestCommand(t *testing.T) {
 	}
 	if err := c.Start(deadline(t, short)); err == nil || err.Error() != "within: already started" {
 		t.Errorf("starting again: %v", err)
+	}
+	if err := c.Wait(); err == nil || err.Error() != "within: Wait was already called" {
+		t.Errorf("waiting again: %v", err)
+	}
+	if _, err := c.Output(deadline(t, short)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommandArguments(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	none := &Cmd{Proc: &Proc{New: User, Stdin: strings.NewReader("tr '\\0' , </proc/$$/cmdline")}, Path: "sh"}
+	if output, err := none.Output(deadline(t, short)); err != nil || string(output) != "sh," {
+		t.Errorf("without arguments it is started as %q (%v)", output, err)
+	}
+	err := Command(&Proc{}, "true", "a\x00b").Start(deadline(t, short))
+	if !errors.Is(err, syscall.EINVAL) || err.Error() != `within: a NUL in the argument "a\x00b": invalid argument` {
+		t.Errorf("an argument with a NUL: %v", err)
+	}
+	if err := Command(&Proc{}, strings.Repeat("x", 70_000)).Start(deadline(t, short)); !errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("a path of 70,000 bytes: %.100v", err)
+	}
+}
+
+// slowWriter takes more than the second that is given to whoever else holds the pipe.
+type slowWriter struct{ written int }
+
+func (w *slowWriter) Write(b []byte) (int, error) {
+	if w.written == 0 {
+		time.Sleep(1300 * time.Millisecond)
+	}
+	w.written += len(b)
+	return len(b), nil
+}
+
+func TestOutputIsCopiedHoweverLongItTakes(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	const size = 60_000 // the pipe has room for it, so the program has ended by then, and one read is less
+	var w slowWriter
+	c := Command(&Proc{New: User, Stdout: &w}, "head", "-c", fmt.Sprint(size), "/dev/zero")
+	if err := c.Run(deadline(t, short)); err != nil || w.written != size {
+		t.Errorf("%d bytes of %d (%v)", w.written, size, err)
+	}
+}
+
+func TestOutputThatSomebodyElseHolds(t *testing.T) {
+	requireUserNamespaces(t)
+	for _, script := range []string{
+		"echo here; sleep 30 & echo $! >&2",
+		"echo here; while :; do echo there; done & echo $! >&2",
+	} {
+		nothingLeft(t)
+		var stdout bytes.Buffer
+		pid := filepath.Join(t.TempDir(), "pid")
+		file, err := os.Create(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		err = Command(&Proc{New: User, Stdout: &stdout, Stderr: file}, "sh", "-c", script).Run(deadline(t, short))
+		file.Close()
+		if !errors.Is(err, exec.ErrWaitDelay) || !strings.HasPrefix(stdout.String(), "here\n") {
+			t.Errorf("%s: %v", script, err)
+		}
+		if took := time.Since(start); took < time.Second || took > 10*time.Second {
+			t.Errorf("%s: took %v", script, took)
+		}
+		text, err := os.ReadFile(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if number, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+			t.Error(err)
+		} else {
+			syscall.Kill(number, syscall.SIGKILL)
+		}
 	}
 }
 

@@ -7,8 +7,8 @@ package within
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
+	"os/exec"
 	"syscall"
 	"time"
 )
@@ -18,6 +18,7 @@ type stdio struct {
 	theirs [3]*os.File // nil: /dev/null
 	pipes  []*os.File  // ours and theirs, theirs to be closed after the start
 	ours   []*os.File
+	output []*os.File // those of ours that are read
 	copies []func() error
 	input  []func()
 	errs   chan error
@@ -63,11 +64,12 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 			return s, err
 		}
 		s.theirs[1+i], s.pipes, s.ours = write, append(s.pipes, write), append(s.ours, read)
+		s.output = append(s.output, read)
 		s.copies = append(s.copies, func() error {
+			defer read.Close()
 			_, err := io.Copy(out, read)
-			read.Close()
-			if errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EIO) {
-				err = nil
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = copyRest(out, read)
 			}
 			return err
 		})
@@ -110,8 +112,9 @@ func (s *stdio) wait() error {
 	if len(s.input) > 0 {
 		s.ours[0].Close() // the reader may never end; what is read after this is lost
 	}
-	timer := time.AfterFunc(time.Second, s.abandon)
-	defer timer.Stop()
+	for _, read := range s.output {
+		read.SetReadDeadline(time.Now().Add(time.Second)) // fails only if it has been read to its end
+	}
 	var first error
 	for range s.copies {
 		if err := <-s.errs; err != nil && first == nil {
@@ -119,4 +122,47 @@ func (s *stdio) wait() error {
 		}
 	}
 	return first
+}
+
+// copyRest copies what lies in a pipe after its reader's deadline, and does not wait for more. All that the process
+// itself has written is among it, however long out took for what was before: the process ended a second ago, and
+// a pipe holds no more than it has room for.
+func copyRest(out io.Writer, read *os.File) error {
+	raw, err := read.SyscallConn()
+	if err != nil {
+		return err
+	}
+	room := uintptr(0)
+	if err := raw.Control(func(fd uintptr) {
+		const getPipeSize = 1032 // fcntl(2)
+		room, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, getPipeSize, 0)
+	}); err != nil {
+		return err
+	}
+	switch _, err := io.CopyN(out, rest{raw}, int64(room)+1); err {
+	case nil: // somebody else goes on writing
+		return exec.ErrWaitDelay
+	case io.EOF:
+		return nil
+	default:
+		return err
+	}
+}
+
+// rest is what lies in a pipe.
+type rest struct{ pipe syscall.RawConn }
+
+func (r rest) Read(b []byte) (n int, err error) {
+	if err := r.pipe.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), b) }); err != nil {
+		return 0, err
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, exec.ErrWaitDelay
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }

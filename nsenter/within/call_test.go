@@ -237,6 +237,9 @@ func TestCancellation(t *testing.T) {
 	if _, err := hold.Call(deadline(t, short), s2, struct{}{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a call in a session that was cancelled: %v", err)
 	}
+	if _, err := thread.Call(deadline(t, short), s2, struct{}{}); err != context.Canceled {
+		t.Errorf("a call after the session was cancelled: %v", err)
+	}
 	s2.Close()
 }
 
@@ -263,6 +266,77 @@ func TestClosedSession(t *testing.T) {
 	}
 	if _, err := thread.Call(deadline(t, short), s, struct{}{}); err != ErrClosed {
 		t.Errorf("a call afterwards: %v", err)
+	}
+}
+
+func TestCallAfterTheProcessEnded(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, how := range []string{"exit", "nothing"} {
+		var exit *ExitError
+		if _, err := fail.Call(deadline(t, short), s, how); !errors.As(err, &exit) || exit.State.ExitCode() != 3 {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+}
+
+// TestProcessThatDoesNotRead: nothing waits for it longer than it was told to.
+func TestProcessThatDoesNotRead(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User}).Start(deadline(t, 2*short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.patience = 200 * time.Millisecond
+	if err := syscall.Kill(s.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	large := make(chan error)
+	go func() {
+		_, err := take.Call(deadline(t, 2*short), s, make([]byte, 15<<20))
+		large <- err
+	}()
+	for end := time.Now().Add(short); s.write.TryLock(); time.Sleep(time.Millisecond) {
+		s.write.Unlock()
+		if time.Now().After(end) {
+			t.Fatal("the large argument is not being written")
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	small := make(chan error, 1)
+	go func() {
+		_, err := thread.Call(ctx, s, struct{}{})
+		small <- err
+	}()
+	closed := make(chan error, 1)
+	select {
+	case err := <-small:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a small call: %v", err)
+		}
+		go func() { closed <- s.Close() }()
+	case <-time.After(short):
+		t.Error("a small call does not return when its context ends")
+	}
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(short):
+		t.Error("Close does not return")
+		s.running.init.Kill()
+	}
+	if err := <-large; err != ErrClosed {
+		t.Errorf("the large call: %v", err)
 	}
 }
 

@@ -26,6 +26,8 @@ type Session struct {
 	running *running
 	limit   int
 	ctx     context.Context
+	// patience is for a process that is asked to end, and then killed.
+	patience time.Duration
 
 	write          sync.Mutex // one frame at a time
 	sent, answered atomic.Int64
@@ -34,9 +36,9 @@ type Session struct {
 	calls  map[uint64]chan<- answer
 	lastID uint64
 	closed bool
+	err    error // once the process has ended: why calls fail
 
 	done chan struct{} // closed when the process has ended
-	err  error         // then: why calls fail
 }
 
 type answer struct {
@@ -44,18 +46,19 @@ type answer struct {
 	err    error
 }
 
-// Start starts a session. When ctx ends, the process is killed, and calls fail with ctx's error.
+// Start starts a session. When ctx ends, the process is killed, and calls fail with context.Cause(ctx).
 func (p *Proc) Start(ctx context.Context) (*Session, error) {
 	r, _, err := p.launch(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	s := &Session{
-		running: r,
-		limit:   p.maxMessage(),
-		ctx:     ctx,
-		calls:   make(map[uint64]chan<- answer),
-		done:    make(chan struct{}),
+		running:  r,
+		limit:    p.maxMessage(),
+		ctx:      ctx,
+		patience: 5 * time.Second,
+		calls:    make(map[uint64]chan<- answer),
+		done:     make(chan struct{}),
 	}
 	// That it cannot be sent is seen by the reader.
 	setup := frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)}
@@ -99,15 +102,15 @@ func errArgument(name string, size int) error {
 func (s *Session) Pid() int { return s.running.init.Pid }
 
 // Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
-// returns when nothing of the session is left.
+// returns when nothing of the session is left. A process that does not end of itself within 5 seconds is killed.
 func (s *Session) Close() error {
 	s.mutex.Lock()
 	s.closed = true
 	s.mutex.Unlock()
-	s.send(frame{kind: frameBye})
-	const patience = 5 * time.Second
-	timer := time.AfterFunc(patience, func() { s.running.init.Kill() })
+	// Before anything is sent: a process that does not read holds up whoever sends.
+	timer := time.AfterFunc(s.patience, func() { s.running.init.Kill() })
 	defer timer.Stop()
+	s.send(frame{kind: frameBye})
 	<-s.done
 	return nil
 }
@@ -128,17 +131,18 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 		f.number = max(1, int64(time.Until(deadline)))
 	}
 	// A write fails because the process has ended, which the reader sees too, and knows why. It can last
-	// as long as the process does not read, but not as long as the socket has room.
+	// as long as the process does not read, but not as long as the socket has room and nobody else writes.
 	const room, frames = 4096, 16
 	written := make(chan struct{})
-	send := func() {
-		defer close(written)
-		s.send(f)
-	}
-	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames {
-		send()
+	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames && s.write.TryLock() {
+		f.write(s.running.requests)
+		s.write.Unlock()
+		close(written)
 	} else {
-		go send()
+		go func() {
+			defer close(written)
+			s.send(f)
+		}()
 	}
 	select {
 	case a := <-answers:
@@ -164,7 +168,10 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 func (s *Session) enter(answers chan<- answer) (uint64, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.closed {
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case s.closed:
 		return 0, ErrClosed
 	}
 	s.lastID++

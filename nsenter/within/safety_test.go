@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"nsenter-cpp.example/internal/require"
 )
@@ -483,6 +484,39 @@ func TestSealedCopyIsThisProgram(t *testing.T) {
 	}
 	if _, err := file.WriteAt([]byte{0}, 0); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("the copy can be written to: %v", err)
+	}
+}
+
+func TestSealedCopyIsTriedAgain(t *testing.T) {
+	first, err := sealed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.file = nil
+	t.Cleanup(func() {
+		if kept.file != nil {
+			kept.file.Close()
+		}
+		kept.file = first
+	})
+	// Not Setrlimit, after which Go gives children this limit and not the one it was started with.
+	limit := func(soft *syscall.Rlimit, previous *syscall.Rlimit) {
+		t.Helper()
+		if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, syscall.RLIMIT_NOFILE,
+			uintptr(unsafe.Pointer(soft)), uintptr(unsafe.Pointer(previous)), 0, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	var before syscall.Rlimit
+	limit(nil, &before)
+	limit(&syscall.Rlimit{Cur: 0, Max: before.Max}, nil)
+	_, err = sealed()
+	limit(&before, nil)
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("without descriptors: %v", err)
+	}
+	if file, err := sealed(); err != nil || file == first {
+		t.Errorf("with descriptors: %v", err)
 	}
 }
 

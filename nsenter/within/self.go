@@ -30,10 +30,13 @@ func checkProc() error {
 // ownProgram is the program of this process, whatever lies at its path by now.
 const ownProgram = "/proc/self/exe"
 
-// sealed is the copy of it that is started where somebody could get at the original: a process in
+// kept is the copy of it that is started where somebody could get at the original: a process in
 // another pid or mount namespace can open its own /proc/PID/exe, or that of ours, and write to what it
 // finds there once it is not being executed any more (CVE-2019-5736).
-var sealed = sync.OnceValues(makeSealed)
+var kept struct {
+	mutex sync.Mutex
+	file  *os.File // nil: not made yet
+}
 
 // noSealedCopy is set by the test that shows what would happen.
 var noSealedCopy bool
@@ -46,6 +49,21 @@ const (
 	fAddSeals = 1033
 	allSeals  = 0x1 | 0x2 | 0x4 | 0x8 // no more seals, no shrinking, growing, writing
 )
+
+// sealed makes the copy once. If that fails, for want of memory for instance, the next call tries again.
+func sealed() (*os.File, error) {
+	kept.mutex.Lock()
+	defer kept.mutex.Unlock()
+	if kept.file != nil {
+		return kept.file, nil
+	}
+	file, err := makeSealed()
+	if err != nil {
+		return nil, err
+	}
+	kept.file = file
+	return file, nil
+}
 
 func makeSealed() (*os.File, error) {
 	original, err := os.Open(ownProgram)
@@ -98,11 +116,11 @@ const maxFiles = 180
 // ownPath is what the child executes, and the file that is there if it is a sealed copy. The child has to
 // be given the file too: when its files are put on their numbers, numbers above all of them are used on the
 // way, and what is there is lost.
-func ownPath(sealedCopy bool) (string, *os.File, error) {
+func ownPath(joinsForeign bool) (string, *os.File, error) {
 	if err := checkProc(); err != nil {
 		return "", nil, err
 	}
-	if !sealedCopy || noSealedCopy {
+	if !joinsForeign || noSealedCopy {
 		return ownProgram, nil, nil
 	}
 	file, err := sealed()

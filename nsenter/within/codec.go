@@ -105,7 +105,6 @@ func isEmpty(t reflect.Type) bool { return t.Kind() == reflect.Struct && t.NumFi
 var encoders = []reflect.Type{
 	reflect.TypeFor[gob.GobEncoder](),
 	reflect.TypeFor[encoding.BinaryMarshaler](),
-	reflect.TypeFor[encoding.TextMarshaler](),
 }
 
 // checkType refuses what gob would refuse later, and what it would leave out without a word.

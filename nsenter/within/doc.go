@@ -68,6 +68,6 @@
 //
 // # Requirements
 //
-// What package nsenter requires: cgo, and a C++20 compiler. Besides, gc, and Go 1.22 or newer. Where
-// that is not given, this package is empty.
+// What package nsenter requires: cgo, without which the build fails, and a C++20 compiler. Besides, gc, and Go 1.22
+// or newer; with another compiler or an older Go this package is empty.
 package within

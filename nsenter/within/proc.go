@@ -42,16 +42,18 @@ type Proc struct {
 	TimeOffsets    []TimeOffset // of a new time namespace
 	OOMScoreAdj    *int         // nil leaves it as it is
 
-	// Env is the whole environment. Other than with os/exec, nil is not the caller's: that describes
+	// Env is the whole environment. Unlike with os/exec, nil is not the caller's: that describes
 	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is GODEBUG, GOTRACEBACK,
 	// GOCOVERDIR and GORACE, which are about this program and not about where it runs.
 	Env []string
 	// Dir is the working directory, in the namespaces. The default is their root.
 	Dir string
-	// Stdin, Stdout and Stderr are as with os/exec; nil is the caller's /dev/null.
+	// Stdin, Stdout and Stderr are as with os/exec; nil is the caller's /dev/null. But a Stdin that is no *os.File
+	// is not waited for when the process has ended: what is read from it afterwards is lost.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// ExtraFiles are descriptors 3 and following, as with os/exec.
+	// ExtraFiles are descriptors 3 and following, as with os/exec. With the namespaces to join and a program of
+	// the caller's they may be 180.
 	ExtraFiles []*os.File
 
 	// Started is called while the process exists and nothing is done yet: what it is given then (a
@@ -59,7 +61,7 @@ type Proc struct {
 	Started func(pid int) error
 	// Logger has the log of what happens before the function's process runs.
 	Logger *slog.Logger
-	// MaxMessage is how large an encoded argument or result can be; 0 is 16 MiB.
+	// MaxMessage is how many bytes an encoded argument or result can have; 0 is 16 MiB.
 	MaxMessage int
 	// ReuseThreads makes calls of a session faster: a new thread for each is a third of what a call costs.
 	// With it, a function that changes its thread (setns, a capability dropped) has to follow Go's rule:
@@ -124,7 +126,7 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 		joined |= n.kind
 	}
 	if len(files) > maxFiles {
-		return nil, -1, fmt.Errorf("within: %d files are more than %d", len(files), maxFiles)
+		return nil, -1, fmt.Errorf("within: %d files, namespaces among them, are more than %d", len(files), maxFiles)
 	}
 	if err := message.Validate(); err != nil {
 		return nil, -1, fmt.Errorf("within: %w", err)

@@ -42,18 +42,25 @@ func TestDuplicateNamePanicsWithBothSites(t *testing.T) {
 	}
 }
 
+// asText can be sent as text, which gob does not do.
+type asText struct{ hidden int }
+
+func (asText) MarshalText() ([]byte, error) { return nil, nil }
+
 func TestTypesAreCheckedAtRegistration(t *testing.T) {
 	type hidden struct {
 		Seen   int
 		hidden int
 	}
 	_ = hidden{hidden: 1}
+	_ = asText{hidden: 1}
 	for want, check := range map[string]func() error{
 		"chan int is a chan":                                          checkType[chan int],
 		"func() is a func":                                            checkType[func()],
 		"interface {} is a interface":                                 checkType[any],
 		"error is a interface":                                        checkType[error],
 		"field hidden of within.hidden is unexported":                 checkType[hidden],
+		"field hidden of within.asText is unexported":                 checkType[asText],
 		"struct {} has no fields":                                     checkType[[]struct{}],
 		"field F of struct { F map[string]func() }: func() is a func": checkType[struct{ F map[string]func() }],
 	} {
@@ -117,6 +124,9 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 	}{
 		{Proc{Target: Of(ended, Net)}, fmt.Sprintf("within: there is no process %d: no such process", ended)},
 		{Proc{Target: Of(-1, Net)}, "within: there is no process -1: no such process"},
+		{Proc{Target: Of(0, Net)}, "within: there is no process 0: no such process"},
+		{Proc{Target: OfPidfd(nil, Net)}, "within: the pidfd is nil"},
+		{Proc{Target: FD(Net, nil)}, "within: the file that is to be a net namespace is nil"},
 		{Proc{Target: Of(self, 0)}, "within: no kinds of namespaces: 0x0"},
 		{Proc{Target: Of(self, 1)}, "within: no kinds of namespaces: 0x1"},
 		{Proc{Target: Of(self, Net).And(Of(self, UTS|Net))}, "within: two net namespaces to join"},
@@ -135,7 +145,7 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 		{Proc{New: User, UIDMap: []IDRange{{Count: 1}}}, "within: a new user namespace needs a GIDMAP with gid 0 inside"},
 		{Proc{OOMScoreAdj: &beyond}, `within: OOM_SCORE_ADJ is no number from -1000 to 1000: "5000"`},
 		{Proc{New: User, Target: Path(User, "/proc/self/ns/user")}, "within: a user namespace cannot be joined and created at once"},
-		{Proc{ExtraFiles: make([]*os.File, 181)}, "within: 181 files are more than 180"},
+		{Proc{ExtraFiles: make([]*os.File, 181)}, "within: 181 files, namespaces among them, are more than 180"},
 	} {
 		started := false
 		c.p.Started = func(int) error { started = true; return nil }

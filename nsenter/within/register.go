@@ -27,8 +27,11 @@ type Caller interface {
 // child, which is this same program; by convention it begins with the import path.
 //
 // Register is for variable declarations at package level. It panics when Init has been called, when the
-// name is taken, and when A or R have parts that cannot be sent: channels, functions, interfaces,
-// unexported fields (unless the type is a gob.GobEncoder or encoding.BinaryMarshaler).
+// name is taken, and when A or R have parts that cannot be sent: channels, functions, interfaces, uintptr,
+// unsafe.Pointer, unexported fields and structs without fields (unless the type is a gob.GobEncoder or
+// encoding.BinaryMarshaler).
+//
+// Values travel as encoding/gob sends them: a pointer to a zero value arrives as nil, and so does an empty slice.
 func Register[A, R any](name string, function func(context.Context, A) (R, error)) *Func[A, R] {
 	site := callSite(2)
 	if err := checkType[A](); err != nil {
@@ -53,7 +56,8 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 }
 
 // Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,
-// a panic a *PanicError.
+// a panic a *PanicError. When ctx ends, Call returns context.Cause(ctx): the process of a *Proc is killed; in a
+// *Session the function's context is cancelled, and the function goes on until it returns.
 func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) {
 	var none R
 	bytes, err := encode("argument", f.name, argument)

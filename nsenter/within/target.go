@@ -43,32 +43,74 @@ type Target struct{ parts []part }
 // part is some namespaces that are found in the same way.
 type part struct {
 	kinds Namespaces
-	pid   int
-	pidfd *os.File
-	path  string
-	file  *os.File
+	find  func(Namespaces) ([]namespace, error)
 }
 
 // Of is namespaces of a process. That the number has gone to another process is noticed from the
 // moment on that it is looked at, but not for the time before: whoever has to be sure uses OfPidfd.
 func Of(pid int, kinds Namespaces) Target {
-	return Target{[]part{{kinds: kinds, pid: pid}}}
+	return Target{[]part{{kinds, func(kinds Namespaces) ([]namespace, error) {
+		folder, err := openFolder(pid)
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		return openNamespaces(folder, pid, kinds)
+	}}}}
 }
 
 // OfPidfd is namespaces of the process that a pidfd refers to.
 func OfPidfd(pidfd *os.File, kinds Namespaces) Target {
-	return Target{[]part{{kinds: kinds, pidfd: pidfd}}}
+	return Target{[]part{{kinds, func(kinds Namespaces) ([]namespace, error) {
+		pid, err := pidOf(pidfd)
+		if err != nil {
+			return nil, err
+		}
+		folder, err := openFolder(pid)
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		// After the folder is open: if the process lives still, then the folder is its own.
+		if !isAlive(pidfd) {
+			return nil, errEnded(pid)
+		}
+		return openNamespaces(folder, pid, kinds)
+	}}}}
 }
 
 // Path is the namespace that a file is: one in /proc/PID/ns, or one that such has been mounted on, as
 // ip-netns(8) does.
 func Path(kind Namespaces, path string) Target {
-	return Target{[]part{{kinds: kind, path: path}}}
+	return Target{[]part{{kind, one(func(kind Namespaces) (namespace, error) {
+		// O_NONBLOCK and O_NOCTTY: whatever lies there must neither keep us nor become our terminal.
+		file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+		if err != nil {
+			return namespace{}, fmt.Errorf("within: failed to open %v namespace: %w", kind, err)
+		}
+		return namespace{kind, file, false}, nil
+	})}}}
 }
 
 // FD is the namespace that an open file is.
 func FD(kind Namespaces, file *os.File) Target {
-	return Target{[]part{{kinds: kind, file: file}}}
+	return Target{[]part{{kind, one(func(kind Namespaces) (namespace, error) {
+		return namespace{kind, file, true}, nil
+	})}}}
+}
+
+// one is for a file, which is one namespace.
+func one(find func(kind Namespaces) (namespace, error)) func(Namespaces) ([]namespace, error) {
+	return func(kind Namespaces) ([]namespace, error) {
+		if len(kind.Each()) != 1 {
+			return nil, fmt.Errorf("within: a file is one namespace, not %v", kind)
+		}
+		n, err := find(kind)
+		if err != nil {
+			return nil, err
+		}
+		return []namespace{n}, checkKind(n.file, kind)
+	}
 }
 
 // And is both: the namespaces of t and those of other, which must be of different kinds.
@@ -120,25 +162,14 @@ func (p part) open() ([]namespace, error) {
 	if p.kinds == 0 || p.kinds&^All != 0 {
 		return nil, fmt.Errorf("within: no kinds of namespaces: %#x", uint32(p.kinds))
 	}
-	if p.pidfd != nil || p.pid != 0 {
-		return p.openProcess()
-	}
-	if len(p.kinds.Each()) != 1 {
-		return nil, fmt.Errorf("within: a file is one namespace, not %v", p.kinds)
-	}
-	if p.file != nil {
-		return []namespace{{p.kinds, p.file, true}}, checkKind(p.file, p.kinds)
-	}
-	// O_NONBLOCK and O_NOCTTY: whatever lies there must neither keep us nor become our terminal.
-	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("within: failed to open %v namespace: %w", p.kinds, err)
-	}
-	return []namespace{{p.kinds, file, false}}, checkKind(file, p.kinds)
+	return p.find(p.kinds)
 }
 
 // checkKind demands that a file is a namespace of a kind.
 func checkKind(file *os.File, kind Namespaces) error {
+	if file == nil {
+		return fmt.Errorf("within: the file that is to be a %v namespace is nil", kind)
+	}
 	const nsGetNstype = 0xb703 // ioctl_ns(2), Linux 4.11
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -160,32 +191,12 @@ func checkKind(file *os.File, kind Namespaces) error {
 	return nil
 }
 
-// openProcess opens namespaces of one process, all of the same one: they are reached through its
-// folder in /proc, and an open folder never becomes that of another process with the number.
-func (p part) openProcess() ([]namespace, error) {
-	pid := p.pid
-	if p.pidfd != nil {
-		var err error
-		if pid, err = pidOf(p.pidfd); err != nil {
-			return nil, err
-		}
-	}
-	folder, err := openFolder(pid)
-	if err != nil {
-		return nil, err
-	}
-	defer folder.Close()
-	// After the folder is open: if the process lives still, then the folder is its own.
-	if p.pidfd != nil && !isAlive(p.pidfd) {
-		return nil, errEnded(pid)
-	}
-	return openNamespaces(folder, pid, p.kinds)
-}
-
 func errEnded(pid int) error {
 	return fmt.Errorf("within: process %d has ended: %w", pid, syscall.ESRCH)
 }
 
+// openFolder opens the folder in /proc through which all namespaces of a process are reached: once open, it never
+// becomes that of another process with the number.
 func openFolder(pid int) (*os.File, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
@@ -241,6 +252,9 @@ func isShared(folder *os.File, kind Namespaces) bool {
 
 // pidOf is the number of a pidfd's process in the pid namespace that /proc shows.
 func pidOf(pidfd *os.File) (int, error) {
+	if pidfd == nil {
+		return 0, errors.New("within: the pidfd is nil")
+	}
 	if err := checkProc(); err != nil {
 		return 0, err
 	}

@@ -82,7 +82,7 @@ func (c *Cmd) check(ctx context.Context) error {
 	if a := c.SysProcAttr; a != nil && (a.Setpgid || a.Pgid != 0 || a.Foreground || a.PidFD != nil) {
 		return errors.New("parent: Setpgid, Pgid, Foreground and PidFD of SysProcAttr are not the caller's")
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // environment is Env without variables of the protocol, which would be those of another launch, and

@@ -26,7 +26,7 @@ type FatalError struct {
 	Errno     syscall.Errno        // errors.Is finds it, and what it stands for
 }
 
-// Error is Text, and who has said it.
+// Error is Text behind "nsenter: ".
 func (e *FatalError) Error() string { return "nsenter: " + e.Text }
 
 // Unwrap is Errno, where there is one.

@@ -62,8 +62,9 @@ func (i *Init) Kill() error {
 	return err
 }
 
-// Wait waits for the end of the init process, closes Conn, and reads the log to its end. When
-// somebody else has reaped the process the error is syscall.ECHILD, and the state is nil.
+// Wait waits for the end of the init process, closes Conn, and reads the log to its end, for a second at most if
+// somebody else holds it. When somebody else has reaped the process the state is nil, and errors.Is finds
+// syscall.ECHILD in the error.
 func (i *Init) Wait() (*os.ProcessState, error) {
 	i.waitOnce.Do(func() {
 		// Killing and reaping exclude each other, waiting and killing must not.

@@ -18,7 +18,7 @@ import (
 // process left of the launch. The program is started by the thread that calls: a caller that has
 // locked its goroutine to a thread in other namespaces starts there.
 //
-// When ctx ends before Start returns, the launch is undone and the error is ctx's; when it ends
+// When ctx ends before Start returns, the launch is undone and the error is context.Cause(ctx); when it ends
 // later, the init process is killed.
 func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	if err := c.check(ctx); err != nil {

@@ -210,6 +210,12 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 	if _, err := self(message).Start(over); err != context.Canceled {
 		t.Errorf("with a context that is over: %v", err)
 	}
+	cause := errors.New("the cause")
+	caused, cancelFor := context.WithCancelCause(context.Background())
+	cancelFor(cause)
+	if _, err := self(message).Start(caused); err != cause {
+		t.Errorf("with a context that is over for a cause: %v", err)
+	}
 }
 
 func TestFatalLineIsATypedError(t *testing.T) {

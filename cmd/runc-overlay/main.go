@@ -7,7 +7,7 @@
 //
 // RUNC_DIR is a checkout of runc, or a copy of its module's folder. VENDOR_DIR is a vendor folder
 // that holds github.com/opencontainers/runc. Neither is changed: not a source, not go.mod, not the
-// vendor folder's list. The paths in the overlay are absolute; run `go build` from the same shell.
+// vendor folder's list. The paths in the overlay are absolute, so `go build` can be run from anywhere.
 //
 // -nsenter names the folder of this module's sources; the default is where this command was built
 // from. -out names the folder for the Go files that have to be generated (see overlay.go); the

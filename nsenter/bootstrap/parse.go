@@ -72,7 +72,7 @@ func Decode(message []byte) (*Message, error) {
 	return m, nil
 }
 
-// ParseHeader is the length of the whole message, from its first 16 bytes.
+// parseHeader is the length of the whole message, from its first 16 bytes.
 func parseHeader(header []byte) (uint32, error) {
 	size := binary.NativeEndian.Uint32(header)
 	if kind := binary.NativeEndian.Uint16(header[4:]); kind != messageType {

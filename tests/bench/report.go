@@ -44,8 +44,9 @@ func thisMachine() string {
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		load = strings.Fields(string(text))[0]
 	}
+	release, _, _ := strings.Cut(unix.ByteSliceToString(name.Release[:]), "-") // what follows is the builder's
 	return fmt.Sprintf("%s, %d CPUs, Linux %s, %s, load average at the start %s",
-		model, runtime.NumCPU(), unix.ByteSliceToString(name.Release[:]), runtime.Version(), load)
+		model, runtime.NumCPU(), release, runtime.Version(), load)
 }
 
 // Crossed is the same program against itself, which has to make no difference.
@@ -123,10 +124,10 @@ func (r *report) markdown() string {
 		"have been reaped. *Itself* is runc's C code measured a second time: 1 within its 99.9%% interval, or the run is void.\n",
 		r.rounds, smallLayouts, largeLayouts)
 
-	for _, quantity := range []struct{ name, title string }{
-		{"total_ns", "Total"}, {"reply_ns", "Time to the reply"},
+	for _, quantity := range []struct{ name, title, plot string }{
+		{"total_ns", "Total", "total.svg"}, {"reply_ns", "Time to the reply", "reply.svg"},
 	} {
-		fmt.Fprintf(&b, "\n## %s: added microseconds\n\n", quantity.title)
+		fmt.Fprintf(&b, "\n## %s: added microseconds\n\n![%s](%s)\n\n", quantity.title, quantity.title, quantity.plot)
 		b.WriteString(r.times(quantity.name))
 	}
 	b.WriteString("\n## Other costs of a launch\n\n")
@@ -138,7 +139,7 @@ func (r *report) markdown() string {
 		b.WriteString(r.builds())
 	}
 	if r.whole != nil {
-		b.WriteString("\n## Whole commands\n\n")
+		b.WriteString("\n## Whole commands\n\n![Whole commands](commands.svg)\n\n")
 		b.WriteString(r.commands())
 	}
 	return b.String()

@@ -13,8 +13,11 @@ namespace nsenter {
 /// Nothing in its environment may be believed then, not even where errors go.
 bool IsPrivilegedProgram();
 
-/// An error if this process cannot be put into namespaces: it has more than one thread, or the
-/// parent that would have to reap its siblings is outside of its pid namespace.
-Status RefuseUnfitProcess();
+/// An error if this process has more than one thread, and so cannot be put into namespaces.
+Status RefuseThreads();
+
+/// An error if the parent, which would have to reap this process's siblings, is outside of its pid
+/// namespace.
+Status RefuseParentOutside();
 
 }  // namespace nsenter

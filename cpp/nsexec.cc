@@ -36,21 +36,17 @@ Status ServeParent(const Environment& environment, Log& log) {
   // First, so that whatever is refused is said there; what is wrong with it has its turn below.
   const bool log_opened = OpenLog(environment, log).ok();
   const bool level_set = SetLogLevel(environment, log).ok();
-  RETURN_IF_ERROR(RefuseUnfitProcess());
+  RETURN_IF_ERROR(RefuseThreads());
   // Asked again, for the text: that of an earlier error is gone by now.
   if (!log_opened) RETURN_IF_ERROR(OpenLog(environment, log));
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
-  switch (protocol) {
-    case Protocol::kNone:
-      return {};
-    case Protocol::kClassic:
-      return ServeClassic(environment, log);
-    case Protocol::kNetlink:
-      // After older releases are refused, which send a word.
-      if (!level_set) RETURN_IF_ERROR(SetLogLevel(environment, log));
-      return ServeNetlink(environment, log);
-  }
-  __builtin_unreachable();
+  if (protocol == Protocol::kNone) return {};
+  // Not before: a parent of 2015 makes a new container's namespaces itself, and is outside then.
+  RETURN_IF_ERROR(RefuseParentOutside());
+  if (protocol == Protocol::kClassic) return ServeClassic(environment, log);
+  // After older releases are refused, which send a word.
+  if (!level_set) RETURN_IF_ERROR(SetLogLevel(environment, log));
+  return ServeNetlink(environment, log);
 }
 
 /// Returns in the process that goes on as a Go program, or an error.

@@ -168,9 +168,9 @@ class Process {
   /// Kills the process and what is left of its process group.
   void Kill() const;
 
-  /// Waits for the end of the process. The status is as from waitpid(2). If the process failed on its
-  /// last steps to the program, that is an Error of kLaunched; if somebody else has reaped it, one of
-  /// kSystem with ECHILD.
+  /// Waits for the end of the process. The status is as from waitpid(2). If the process failed on
+  /// its last steps to the program, that is an Error of kLaunched; if somebody else has reaped it,
+  /// one of kSystem with ECHILD.
   [[nodiscard]] Result<int> Wait();
 
   /// Leaves the process to the caller, who has to wait for it.

@@ -17,16 +17,15 @@ TEST(IsPrivilegedProgram, IsNotTrueOfThis) {
   EXPECT_FALSE(IsPrivilegedProgram());
 }
 
-TEST(RefuseUnfitProcess, TakesOneThreadWhoseParentIsInOurPidNamespace) {
+TEST(RefuseThreads, TakesOne) {
   const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD) = EINVAL
     unshare(CLONE_THREAD)
-    getppid() = 41
   )");
-  EXPECT_SUCCESS(RefuseUnfitProcess());
+  EXPECT_SUCCESS(RefuseThreads());
 }
 
-TEST(RefuseUnfitProcess, RefusesThreadsFirst) {
+TEST(RefuseThreads, RefusesMore) {
   // Five times: an old kernel says so as well if somebody reads our /proc files meanwhile.
   const ScriptedKernel kernel(R"(
     unshare(CLONE_THREAD) = EINVAL
@@ -35,24 +34,23 @@ TEST(RefuseUnfitProcess, RefusesThreadsFirst) {
     unshare(CLONE_THREAD) = EINVAL
     unshare(CLONE_THREAD) = EINVAL
   )");
-  EXPECT_ERROR(RefuseUnfitProcess(),
+  EXPECT_ERROR(RefuseThreads(),
                "the process has more than one thread, it cannot change its namespaces");
 }
 
-TEST(RefuseUnfitProcess, DoesNotTakeAFilterForThreads) {
-  const ScriptedKernel kernel(R"(
-    unshare(CLONE_THREAD) = EPERM
-    getppid() = 41
-  )");
-  EXPECT_SUCCESS(RefuseUnfitProcess());
+TEST(RefuseThreads, DoesNotTakeAFilterForThreads) {
+  const ScriptedKernel kernel("unshare(CLONE_THREAD) = EPERM");
+  EXPECT_SUCCESS(RefuseThreads());
 }
 
-TEST(RefuseUnfitProcess, RefusesAParentInAnotherPidNamespace) {
-  const ScriptedKernel kernel(R"(
-    unshare(CLONE_THREAD)
-    getppid() = 0
-  )");
-  EXPECT_ERROR(RefuseUnfitProcess(),
+TEST(RefuseParentOutside, TakesAParentInOurPidNamespace) {
+  const ScriptedKernel kernel("getppid() = 41");
+  EXPECT_SUCCESS(RefuseParentOutside());
+}
+
+TEST(RefuseParentOutside, RefusesAParentInAnother) {
+  const ScriptedKernel kernel("getppid() = 0");
+  EXPECT_ERROR(RefuseParentOutside(),
                "the parent of this process is not in its pid namespace, it could not reap the init "
                "process");
 }

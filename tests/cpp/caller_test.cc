@@ -15,27 +15,28 @@
 namespace nsenter {
 namespace {
 
-TEST(RefuseUnfitProcess, TakesASingleThread) {
-  test::ExpectSilentSuccess(test::RunInChild([] { EXPECT_SUCCESS(RefuseUnfitProcess()); }));
+TEST(RefuseThreads, TakesASingleThread) {
+  test::ExpectSilentSuccess(test::RunInChild([] { EXPECT_SUCCESS(RefuseThreads()); }));
 }
 
-TEST(RefuseUnfitProcess, RefusesTwoThreads) {
+TEST(RefuseThreads, RefusesTwo) {
   test::ExpectSilentSuccess(test::RunInChild([] {
     std::binary_semaphore end(0);
     std::thread other([&] { end.acquire(); });
-    EXPECT_ERROR(RefuseUnfitProcess(),
+    EXPECT_ERROR(RefuseThreads(),
                  "the process has more than one thread, it cannot change its namespaces");
     end.release();
     other.join();
   }));
 }
 
-TEST(RefuseUnfitProcess, RefusesTheInitOfAPidNamespace) {
+TEST(RefuseParentOutside, RefusesTheInitOfAPidNamespace) {
   NEEDS_ROOT();
   test::ExpectSilentSuccess(test::RunInChild([] {
+    EXPECT_SUCCESS(RefuseParentOutside());
     ASSERT_EQ(unshare(CLONE_NEWPID), 0);
     if (fork() == 0) {
-      EXPECT_ERROR(RefuseUnfitProcess(),
+      EXPECT_ERROR(RefuseParentOutside(),
                    "the parent of this process is not in its pid namespace, it could not reap the "
                    "init process");
     }

@@ -33,10 +33,7 @@ void ExpectNsexec(const Variables& variables, const std::string& script, int sta
 constexpr std::pair<const char*, const char*> kInitPipe = {"_LIBCONTAINER_INITPIPE", "3"};
 constexpr std::pair<const char*, const char*> kLogPipe = {"_LIBCONTAINER_LOGPIPE", "4"};
 
-constexpr const char* kFit = R"(
-    unshare(CLONE_THREAD)
-    getppid() = 41
-)";
+constexpr const char* kOneThread = "unshare(CLONE_THREAD)\n";
 
 TEST(Nsexec, MakesNoSystemCallIfNothingIsAsked) {
   ExpectNsexec({}, "", -1);
@@ -54,15 +51,16 @@ TEST(Nsexec, DoesNothingTheSecondTime) {
   test::ExpectSilentSuccess(test::RunInChild(body));
 }
 
+// Whoever the parent is.
 TEST(Nsexec, LeavesADocumentAndSigpipeAlone) {
-  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
     recv(3, 6, MSG_PEEK) = "{\"args"
     sigaction(SIGPIPE, SIG_DFL)
   )",
                -1);
 }
 
-TEST(Nsexec, RefusesAnUnfitProcessBeforeABadVariable) {
+TEST(Nsexec, RefusesThreadsBeforeABadVariable) {
   ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGPIPE", "x"}}, R"(
     sigaction(SIGPIPE, SIG_IGN)
     unshare(CLONE_THREAD) = EINVAL
@@ -82,6 +80,7 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
     sigaction(SIGPIPE, SIG_IGN)
     fcntl(4, F_GETFL) = O_WRONLY
     unshare(CLONE_THREAD)
+    recv(3, 6, MSG_PEEK) = ""
     getppid() = 0
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
@@ -92,31 +91,33 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
 }
 
 TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
-  ExpectNsexec({kInitPipe, kLogPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EPERM\n") + kFit + R"(
+  ExpectNsexec(
+      {kInitPipe, kLogPipe},
+      std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EPERM\n") + kOneThread + R"(
     fcntl(4, F_GETFL) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Operation not permitted\n")
     exit(1)
   )",
-               1);
+      1);
 }
 
 TEST(Nsexec, UsesALogPipeThatIsFoundAtTheSecondLook) {
-  ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EIO\n") + kFit + R"(
+  ExpectNsexec(
+      {{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe},
+      std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EIO\n") + kOneThread + R"(
     fcntl(4, F_GETFL) = O_WRONLY
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
     write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: invalid _LIBCONTAINER_INITPIPE \\\"x\\\": not a decimal number\"}\n")
     exit(1)
   )",
-               1);
+      1);
 }
 
 TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "debug"}, {"_LIBCONTAINER_STATEDIR", "5"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the parent is runc 1.1 or older (_LIBCONTAINER_STATEDIR is set, _LIBCONTAINER_SYNCPIPE is not), this nsexec serves 1.2.0 and newer\n")
     exit(1)
@@ -126,8 +127,9 @@ TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
 
 TEST(Nsexec, NamesALogLevelThatIsNone) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "-1"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
     recv(3, 6, MSG_PEEK) = ""
+    getppid() = 41
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: invalid _LIBCONTAINER_LOGLEVEL \"-1\": not a decimal number\n")
     exit(1)
@@ -137,8 +139,9 @@ TEST(Nsexec, NamesALogLevelThatIsNone) {
 
 TEST(Nsexec, DropsFatalLinesToo) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "0"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
     recv(3, 6, MSG_PEEK) = ""
+    getppid() = 41
     read(3, 16) = ""
     exit(1)
   )",
@@ -147,12 +150,13 @@ TEST(Nsexec, DropsFatalLinesToo) {
 
 TEST(Nsexec, DropsRefusalsToo) {
   ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGLEVEL", "0"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + "exit(1)", 1);
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + "exit(1)", 1);
 }
 
 TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
   ExpectNsexec({{"_LIBCONTAINER_INITPID", "0"}, kInitPipe, kLogPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
+    getppid() = 41
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"0\": not a process\n")
     exit(1)
@@ -163,7 +167,8 @@ TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
 // One line is promised, and who reads it takes it for one.
 TEST(Nsexec, KeepsItsErrorOnOneLine) {
   ExpectNsexec({{"_LIBCONTAINER_INITPID", "1\n2"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
+    getppid() = 41
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"1\\n2\": not a decimal number\n")
     exit(1)
@@ -173,6 +178,7 @@ TEST(Nsexec, KeepsItsErrorOnOneLine) {
 
 constexpr const char* kServed = R"(
     recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
+    getppid() = 41
     read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
     setresuid(0)
     setresgid(0)
@@ -180,7 +186,8 @@ constexpr const char* kServed = R"(
 )";
 
 TEST(Nsexec, ExitsInTheLaunchedProcess) {
-  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + R"(
+  ExpectNsexec({kInitPipe},
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
     set_tid_address(a pointer)
@@ -203,7 +210,7 @@ constexpr const char* kCopied = R"(
 
 TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
   ExpectNsexec({kInitPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + kCopied + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + kCopied + R"(
     read(5, 1) = "r"
     close(5)
     setsid() = 44
@@ -215,7 +222,7 @@ TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
 
 TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
   ExpectNsexec({kInitPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kFit + kServed + kCopied + R"(
+               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + kCopied + R"(
     read(5, 1) = ""
     close(5)
     exit(1)

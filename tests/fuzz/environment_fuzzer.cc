@@ -71,15 +71,10 @@ std::string WhyNoFd(const std::string& name, const char* value, bool both, const
   return invalid + "not open for " + (both ? "reading and writing" : "writing");
 }
 
-std::string WhyUnfit(const Script& script) {
-  if ((script.world & kThreaded) != 0) {
-    return "the process has more than one thread, it cannot change its namespaces";
-  }
-  if ((script.world & kParentOutside) != 0) {
-    return "the parent of this process is not in its pid namespace, it could not reap the init "
-           "process";
-  }
-  return "";
+std::string WhyOutside(const Script& script) {
+  if ((script.world & kParentOutside) == 0) return "";
+  return "the parent of this process is not in its pid namespace, it could not reap the init "
+         "process";
 }
 
 std::string WhyTooOld(const Script& script) {
@@ -98,7 +93,8 @@ std::string WhyTooOld(const Script& script) {
 Decision DecideClassic(const Script& script) {
   using Kind = Decision::Kind;
   const char* const pid = script.Get("_LIBCONTAINER_INITPID");
-  std::string why = WhyNoNumber("_LIBCONTAINER_INITPID", pid);
+  std::string why = WhyOutside(script);
+  if (why.empty()) why = WhyNoNumber("_LIBCONTAINER_INITPID", pid);
   if (why.empty() && pid == std::string("0")) {
     why = "invalid _LIBCONTAINER_INITPID \"0\": not a process";
   }
@@ -126,6 +122,7 @@ Decision DecideNetlink(const Script& script, int told) {
     if (told_type) std::memcpy(&type, script.init_pipe.data() + 4, sizeof(type));
     if (type != 62000 && script.init_pipe.substr(0, 1) == "{") return {Kind::kDocument, "", told};
   }
+  if (why.empty()) why = WhyOutside(script);
   if (why.empty() && level != nullptr) why = WhyNoNumber("_LIBCONTAINER_LOGLEVEL", level);
   return {why.empty() ? Kind::kNetlink : Kind::kRefused, why, told};
 }
@@ -147,8 +144,10 @@ Decision Decide(const Script& script) {
     log_error = WhyNoFd("_LIBCONTAINER_LOGPIPE", log, false, script);
     if (log_error.empty()) told = std::stoi(log);
   }
-  const std::string unfit = WhyUnfit(script);
-  if (!unfit.empty()) return {Kind::kRefused, unfit, told};
+  if ((script.world & kThreaded) != 0) {
+    return {Kind::kRefused, "the process has more than one thread, it cannot change its namespaces",
+            told};
+  }
   if (!log_error.empty()) return {Kind::kRefused, log_error};
   return pid != nullptr ? DecideClassic(script) : DecideNetlink(script, told);
 }

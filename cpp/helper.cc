@@ -19,6 +19,14 @@ constexpr char kWrite = 'w';   // launched process: I am in the new user namespa
 constexpr char kDone = 'd';    // helper: written
 constexpr char kFailed = 'f';  // helper: not written, and I have said why
 
+// The kernel tells with CLONE_CHILD_CLEARTID when a helper has let go of our memory. musl's clone(3)
+// refuses that from 1.2.5 on.
+#ifdef __GLIBC__
+constexpr bool kCanShareMemory = true;
+#else
+constexpr bool kCanShareMemory = false;
+#endif
+
 /// All that the helper needs to know, and its answer.
 struct Work {
   int helpers_end;  // of the socket, or of the pipe that takes its place with shared memory
@@ -122,7 +130,7 @@ Result<char> AnswerThroughSocket(int socket) {
 
 Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
                              const Log& log) {
-  const bool shared = memory == Memory::kShared;
+  const bool shared = kCanShareMemory && memory == Memory::kShared;
   int ends[2];
   const int result = shared ? sys::Pipe(ends) : sys::SocketPair(ends);
   if (result < 0) {

@@ -34,8 +34,8 @@ bool NeedsOwnProc(const Bootstrap& bootstrap) {
 /// the user that it is to be in there. In between it takes no capability to get at a dumpable one,
 /// and at our files: whoever has the uid that created a user namespace is privileged over it, and
 /// root's uid is what the root of a container has. (Non-dumpable, it takes CAP_SYS_PTRACE over the
-/// user namespace that we come from.) Only root may write to our /proc files then, which the helper
-/// does. False: nothing has changed.
+/// user namespace that we come from.) Only root may write to our /proc files then, as we are, or
+/// the helper. False: nothing has changed.
 Result<bool> Hide(const Bootstrap& bootstrap) {
   // Who joins something is non-dumpable anyway.
   if (bootstrap.join_count != 0 || sys::EffectiveUserId() != 0) return false;
@@ -106,13 +106,15 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log) {
 
   Helper helper;
   bool hidden = false;
-  if (bootstrap.Creates(CLONE_NEWUSER) && !MayWriteOwnMaps(bootstrap)) {
+  if (bootstrap.Creates(CLONE_NEWUSER)) {
     ASSIGN_OR_RETURN(hidden, Hide(bootstrap));
-    // The helper keeps the privileges that we are about to give up: nobody else may get at memory
-    // that it shares.
-    const Memory memory = hidden && sys::CanShareMemory() ? Memory::kShared : Memory::kCopied;
-    ASSIGN_OR_RETURN(helper, Helper::Start(bootstrap, proc, memory, log));
-    log.SetProcess(ProcessTag::kLaunched);
+    if (!MayWriteOwnMaps(bootstrap)) {
+      // The helper keeps the privileges that we are about to give up: nobody else may get at memory
+      // that it shares.
+      const Memory memory = hidden && sys::CanShareMemory() ? Memory::kShared : Memory::kCopied;
+      ASSIGN_OR_RETURN(helper, Helper::Start(bootstrap, proc, memory, log));
+      log.SetProcess(ProcessTag::kLaunched);
+    }
   }
 
   RETURN_IF_ERROR(JoinNamespaces(bootstrap, log));

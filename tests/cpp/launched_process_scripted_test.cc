@@ -149,6 +149,7 @@ TEST(EnterNamespaces, WritesASingleMapItself) {
   bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 1\n").value();
   EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
     geteuid() = 1000
+    geteuid() = 1000
     getegid() = 2000
     unshare(CLONE_NEWUSER)
     getpid() = 42
@@ -163,6 +164,40 @@ TEST(EnterNamespaces, WritesASingleMapItself) {
     close(4)
     setresuid(0)
     unshare(CLONE_NEWNET|CLONE_NEWPID)
+    setresgid(0)
+    getppid() = 41
+    close(3)
+  )"),
+            "pid 41");
+}
+
+// To write its map, root need not be dumpable.
+TEST(EnterNamespaces, HidesRootThatWritesASingleMapItself) {
+  Bootstrap bootstrap;
+  bootstrap.clone_flags = CLONE_NEWUSER;
+  bootstrap.rootless_euid = true;
+  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 0 1\n").value();
+  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 0 1\n").value();
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+    geteuid() = 0
+    prctl(PR_GET_DUMPABLE) = 1
+    prctl(PR_SET_DUMPABLE, 0)
+    geteuid() = 0
+    getegid() = 0
+    unshare(CLONE_NEWUSER)
+    getpid() = 42
+    openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "deny")
+    close(4)
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 0 1\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 0 1\n")
+    close(4)
+    geteuid() = 0
+    setresuid(0)
+    prctl(PR_SET_DUMPABLE, 1)
     setresgid(0)
     getppid() = 41
     close(3)

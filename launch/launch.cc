@@ -382,7 +382,8 @@ std::optional<Error> Launch::Drive(std::string_view message) {
   // It may be ourselves: then there was none.
   if (reply_.stage1 != getpid()) {
     if (auto error = WaitFor(reply_.stage1, status)) return error;
-    Reap(reply_.stage1);  // whatever came of it
+    Reap(reply_.stage1);       // whatever came of it
+    reply_.stage1 = getpid();  // its number is free now, and may be another child's when we undo
   }
   if (auto error = WaitFor(pid_, status)) return error;
   if (status != 0)

@@ -49,6 +49,8 @@ type Launch struct {
 	reply  Reply
 	reaped bool        // the launched process is, so Pid may be another's
 	killer *time.Timer // will kill the group
+
+	stage1Reaped bool // reply.Stage1 may be another's
 }
 
 // ErrEnded is a launched process that has ended, or has let go of INITPIPE, without a reply and status 0. Status and
@@ -187,7 +189,8 @@ func (l *Launch) waitLaunched() error {
 
 // waitStage1 waits for what the reply calls stage 1. It may be ourselves: then there was none.
 func (l *Launch) waitStage1() error {
-	if a := l.reply.Stage1; a > 0 && a != os.Getpid() {
+	if a := l.reply.Stage1; a > 0 && a != os.Getpid() && !l.stage1Reaped {
+		l.stage1Reaped = true // its number is free then, and may be another child's when we undo
 		reap(a)
 	}
 	return nil // whatever came of it, as with runc

@@ -82,18 +82,23 @@ func command(dir string, env []string, name string, args ...string) (string, err
 	return strings.TrimSpace(stdout.String()), nil
 }
 
-// runcSource returns a writable copy of runc's module folder. It is kept in the repository's _build
+const runcModule = "github.com/opencontainers/runc"
+
+// runcSource returns a writable copy of runc's source, of the version in go.mod.
+func runcSource() (string, error) { return sourceOf(runcModule) }
+
+// sourceOf returns a writable copy of a module folder of runc's. It is kept in the repository's _build
 // folder: the go command's build cache knows a folder by its path, so a second run builds nothing.
-func runcSource() (string, error) {
-	out, err := command(".", nil, "go", "mod", "download", "-json", "github.com/opencontainers/runc")
+func sourceOf(module string) (string, error) {
+	out, err := command(".", nil, "go", "mod", "download", "-json", module)
 	if err != nil {
 		return "", err
 	}
-	var module struct{ Dir, Version string }
-	if err := decodeJSON(out, &module); err != nil {
+	var found struct{ Dir, Version string }
+	if err := decodeJSON(out, &found); err != nil {
 		return "", err
 	}
-	dst := filepath.Join(repoRoot(), "_build", "runc", module.Version, "src")
+	dst := filepath.Join(repoRoot(), "_build", "runc", found.Version, "src")
 	if _, err := os.Stat(dst); err == nil {
 		return dst, nil
 	}
@@ -106,7 +111,7 @@ func runcSource() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(partial)
-	if err := copyTree(module.Dir, filepath.Join(partial, "src")); err != nil {
+	if err := copyTree(found.Dir, filepath.Join(partial, "src")); err != nil {
 		return "", err
 	}
 	if err := os.Rename(filepath.Join(partial, "src"), dst); err != nil && !errors.Is(err, os.ErrExist) {

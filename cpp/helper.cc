@@ -19,8 +19,8 @@ constexpr char kWrite = 'w';   // launched process: I am in the new user namespa
 constexpr char kDone = 'd';    // helper: written
 constexpr char kFailed = 'f';  // helper: not written, and I have said why
 
-// The kernel tells with CLONE_CHILD_CLEARTID when a helper has let go of our memory. musl's clone(3)
-// refuses that from 1.2.5 on.
+// The kernel tells with CLONE_CHILD_CLEARTID when a helper has let go of our memory. musl's
+// clone(3) refuses that from 1.2.5 on.
 #ifdef __GLIBC__
 constexpr bool kCanShareMemory = true;
 #else

@@ -31,9 +31,9 @@ class Helper {
   /// Clones the helper, a sibling, which waits for WriteMaps. Before anything is joined: it would
   /// otherwise be a process inside, with the privileges of one outside.
   ///
-  /// With kShared it uses the launched process's memory, if libc can do that, which must then be out
-  /// of everybody's reach until WriteMaps has returned. `bootstrap` and `proc` have to live until
-  /// then, `log` as long as this process.
+  /// With kShared it uses the launched process's memory, if libc can do that, which must then be
+  /// out of everybody's reach until WriteMaps has returned. `bootstrap` and `proc` have to live
+  /// until then, `log` as long as this process.
   static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
                               const Log& log);
 

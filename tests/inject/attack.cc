@@ -256,9 +256,11 @@ class AttackTest {
   int Run() {
     CheckAttackers();
     if (options_.times > 0) return Measure();
+    bool any = false;
     for (const auto* scenarios : {&Scenarios(), &ScenariosToAttack()}) {
       for (const Scenario& scenario : *scenarios) {
         if (!options_.scenario.empty() && options_.scenario != scenario.name) continue;
+        any = true;
         if (options_.plant) {
           Plant(scenario);
           continue;
@@ -270,6 +272,7 @@ class AttackTest {
         }
       }
     }
+    if (!any) Fail(options_.scenario, "there is no such scenario");
     if (!options_.plant && options_.scenario.empty()) FindUnused();
     printf(
         "all: %d launches attacked at %d points, %d tries, %d openings of which %d are not "

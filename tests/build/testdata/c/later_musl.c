@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// clone(3) as musl has it from 1.2.5 on: it refuses what would leave the new process without a sound
-// thread. For linking with -Wl,--wrap=clone.
+// clone(3) as musl has it from 1.2.5 on: it refuses what would leave the new process without a
+// sound thread. For linking with -Wl,--wrap=clone.
 
 #define _GNU_SOURCE
 

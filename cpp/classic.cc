@@ -96,7 +96,7 @@ Status JoinNamespacesOf(pid_t pid) {
 }
 
 /// Init process: takes the console, and lets the launched process know how that went. What fails
-/// here is said before the other is told, and while standard error is not the console yet.
+/// here is said before the other is told. Taking the console fails before standard error is it.
 Status TakeConsoleAndTell(int console, Gate& gate, const Log& log) {
   gate.KeepOpeningEnd();
   Status taken = StartSession();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Creating processes beside the launched one.
+// Creating processes beside the launched one. Why it takes more than clone(2) is decision 0003
+// (docs/decisions), and why memory is shared 0010.
 
 #pragma once
 

@@ -52,53 +52,54 @@ Status HandOverCopy(const HandOver& hand_over, Log& log) {
 // With the same memory, the launched process's end is what the init process waits for: then the
 // stack that both of them stand on is free, and the init process goes on there.
 
-/// What the two look at while both live.
-struct Both {
+/// What the two look at while both live, in the frame that the init process goes on in.
+struct Handshake {
   std::jmp_buf launched_frame;  // where the init process goes on
-  int launched_lives = 1;       // cleared by the kernel, however the launched process ends
-  bool reported = false;        // the parent knows of the init process
+  int launched_lives = 1;  // cleared by the kernel when the launched process has let go of memory
+  bool reported = false;   // the parent knows of the init process
   Log* log;
 };
 
 /// Init process, on a stack of its own, while the launched process still uses the other one.
 int WaitForTheLaunchedProcess(void* argument) {
-  Both& both = *static_cast<Both*>(argument);
+  Handshake& handshake = *static_cast<Handshake*>(argument);
   do {
-    const int result = sys::WaitWhile(&both.launched_lives, 1);
+    const int result = sys::WaitWhile(&handshake.launched_lives, 1);
     if (result < 0 && result != -EAGAIN) {
-      Log log = *both.log;
+      Log log = *handshake.log;
       log.SetProcess(ProcessTag::kInit);
       Leave(Error::WithCode(result, "failed to wait for the launched process"), log);
     }
-  } while (__atomic_load_n(&both.launched_lives, __ATOMIC_ACQUIRE) != 0);
+  } while (__atomic_load_n(&handshake.launched_lives, __ATOMIC_ACQUIRE) != 0);
   // It has ended before its time. If it failed, it has said so itself.
-  if (!both.reported) sys::Exit(1);
+  if (!handshake.reported) sys::Exit(1);
   // NOLINTNEXTLINE(cert-err52-cpp): to the other stack, without a destructor in between
-  std::longjmp(both.launched_frame, 1);
+  std::longjmp(handshake.launched_frame, 1);
 }
 
 /// Returns in the init process. A function of its own, with nothing in its frame that could change
-/// between the two returns of setjmp: what does is in `both`.
-[[gnu::noinline]] Status CloneAndLeave(Both& both, int* child_tid, const HandOver& hand_over) {
+/// between the two returns of setjmp: what does is in `handshake`.
+[[gnu::noinline]] Status CloneAndLeave(Handshake& handshake, int* child_tid,
+                                       const HandOver& hand_over) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
-  if (setjmp(both.launched_frame) != 0) return {};
+  if (setjmp(handshake.launched_frame) != 0) return {};
   ASSIGN_OR_RETURN(const pid_t init,
-                   CloneSharingMemory(WaitForTheLaunchedProcess, &both,
+                   CloneSharingMemory(WaitForTheLaunchedProcess, &handshake,
                                       {CLONE_CHILD_SETTID, child_tid}, "the init process"));
-  both.log->SetProcess(ProcessTag::kLaunched);
+  handshake.log->SetProcess(ProcessTag::kLaunched);
   const Status reported = hand_over.report.Take(init);
-  both.reported = reported.ok();
-  Leave(reported, *both.log);
+  handshake.reported = reported.ok();
+  Leave(reported, *handshake.log);
 }
 
 Status HandOverSharedMemory(const HandOver& hand_over, Log& log) {
   const ThreadState thread = ThreadState::Find();
-  Both both;
-  both.log = &log;
+  Handshake handshake;
+  handshake.log = &log;
   // Before the clone, or an early end would go unnoticed.
-  const int result = sys::SetThreadIdAddress(&both.launched_lives);
+  const int result = sys::SetThreadIdAddress(&handshake.launched_lives);
   if (result < 0) return Error::WithCode(result, "failed to set the address of the thread id");
-  RETURN_IF_ERROR(CloneAndLeave(both, thread.cached_tid(), hand_over));
+  RETURN_IF_ERROR(CloneAndLeave(handshake, thread.cached_tid(), hand_over));
   log.SetProcess(ProcessTag::kInit);
   return thread.RestoreInSharedMemory();
 }

@@ -35,8 +35,8 @@ struct Work {
   pid_t launched;
   const Bootstrap* bootstrap;
   const OwnProc* proc;
-  const Log* log;  // the helper's, until it has a copy with its tag
-  HelperEnd end;   // with shared memory
+  const Log* log;       // the helper's, until it has a copy with its tag
+  SharedAnswer shared;  // with shared memory
 };
 
 // Not in a frame of the launched process, which may fail and leave that while the helper, with the
@@ -47,7 +47,7 @@ constinit Work work = {};
 
 Status Answer(char answer) {
   if (work.shares_memory) {
-    work.end.answer = answer;
+    work.shared.answer = answer;
     return {};
   }
   const int written = sys::Write(work.helpers_end, &answer, sizeof(answer));
@@ -96,7 +96,8 @@ int RunHelper(void* /*argument*/) {
 Result<pid_t> CloneHelper() {
   constexpr std::string_view kWhat = "the helper";
   if (work.shares_memory) {
-    return CloneSharingMemory(RunHelper, nullptr, {CLONE_CHILD_CLEARTID, &work.end.lives}, kWhat);
+    return CloneSharingMemory(RunHelper, nullptr, {CLONE_CHILD_CLEARTID, &work.shared.helper_lives},
+                              kWhat);
   }
   const Result<pid_t> pid = CloneSibling(kWhat);
   if (pid.ok() && pid.value() == 0) RunHelper(nullptr);
@@ -107,13 +108,13 @@ Result<pid_t> CloneHelper() {
 /// stack that the init process needs.
 char AnswerInSharedMemory() {
   do {
-    const int result = sys::WaitWhile(&work.end.lives, 1);
+    const int result = sys::WaitWhile(&work.shared.helper_lives, 1);
     if (result == 0 || result == -EAGAIN) continue;
     // Not carried up: our frames must not change while the helper may use them.
     work.log->Fatal(Error::WithCode(result, "failed to wait for the helper's end"));
     sys::Exit(1);
-  } while (__atomic_load_n(&work.end.lives, __ATOMIC_ACQUIRE) != 0);
-  return work.end.answer;
+  } while (__atomic_load_n(&work.shared.helper_lives, __ATOMIC_ACQUIRE) != 0);
+  return work.shared.answer;
 }
 
 Result<char> AnswerThroughSocket(int socket) {
@@ -148,7 +149,7 @@ Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Me
           .bootstrap = &bootstrap,
           .proc = &proc,
           .log = &log,
-          .end = {.lives = 1, .answer = '\0'}};
+          .shared = {.helper_lives = 1, .answer = '\0'}};
   ASSIGN_OR_RETURN(helper.pid_, CloneHelper());
   return helper;
 }

@@ -18,12 +18,12 @@
 namespace nsenter {
 
 /// What a helper that shares memory leaves there.
-struct HelperEnd {
-  int lives;    // 1; cleared by the kernel, however the helper ends
-  char answer;  // 0: none
+struct SharedAnswer {
+  int helper_lives;  // 1; cleared by the kernel, however the helper ends (CLONE_CHILD_CLEARTID)
+  char answer;       // 0: none
 };
 
-/// The launched process's end of the helper. When it is gone, so is the helper.
+/// The helper, as the launched process has it. When this is gone, so is the helper.
 class Helper {
  public:
   Helper() = default;

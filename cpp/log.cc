@@ -22,8 +22,8 @@ constexpr int kFatalPatienceMs = 300;
 
 void WriteLine(int fd, std::string_view line, int patience_ms) {
   // The descriptor's O_NONBLOCK is shared with the parent, so it cannot be changed for one write.
-  // Our processes take turns in logging (each waits for another, or has nothing to say), so the
-  // room that poll sees, which in a pipe is a whole page, is there for the write.
+  // Our processes take turns in logging (each waits for another, or has nothing to say: decision
+  // 0007), so the room that poll sees, which in a pipe is a whole page, is there for the write.
   while (!line.empty()) {
     const int room = sys::Poll(fd, POLLOUT, patience_ms);
     // EINVAL: where RLIMIT_NOFILE is 0, poll takes no descriptor at all. Then the line goes

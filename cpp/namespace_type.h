@@ -25,8 +25,7 @@ struct NamespaceType {
   int clone_flag;
 };
 
-/// Alphabetical but for the last: everything that may need the privileges of the user namespace we
-/// come from is joined before it is left.
+/// In the order in which errors name them. They are joined in the parent's (namespaces.h).
 inline constexpr NamespaceType kNamespaceTypes[] = {
     {"cgroup", CLONE_NEWCGROUP}, {"ipc", CLONE_NEWIPC},   {"mnt", CLONE_NEWNS},
     {"net", CLONE_NEWNET},       {"pid", CLONE_NEWPID},   {"time", CLONE_NEWTIME},

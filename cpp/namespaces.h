@@ -23,7 +23,7 @@ Status JoinNamespaces(const Bootstrap& bootstrap, const Log& log);
 
 /// Joins every namespace in `flags` (CLONE_NEW*) of the process `pid` with one setns(2) of a pidfd
 /// (Linux 5.8), which is all or nothing. False if that did not work, for whatever reason: then
-/// nothing has changed. Only for a pid that was looked up in a /proc of our own pid namespace.
+/// nothing has changed. The pid is one of our own pid namespace: from /proc only if that shows it.
 bool JoinProcess(pid_t pid, int flags);
 
 /// unshare(2), made a few times on EINVAL: 0, or an errno, negated.

@@ -37,7 +37,7 @@ Status ServeParent(const Environment& environment, Log& log) {
   const bool log_opened = OpenLog(environment, log).ok();
   const bool level_set = SetLogLevel(environment, log).ok();
   RETURN_IF_ERROR(RefuseThreads());
-  // Asked again, for the text: that of an earlier error is gone by now.
+  // Asked again for the text, of which there is one at a time (decision 0008).
   if (!log_opened) RETURN_IF_ERROR(OpenLog(environment, log));
   ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
   if (protocol == Protocol::kNone) return {};

@@ -44,7 +44,7 @@ Result<Protocol> ChooseProtocol(const Environment& environment) {
   const Result<std::size_t> peeked = PeekStart(pipe, bytes);
   if (!peeked.ok()) {
     if (peeked.error().code() != ENOTSOCK) return peeked.error();
-    // No socket, so no parent of 2015. That it can be written to is not clear either, then.
+    // No socket, so no parent of 2015. And unlike a socket it can be open for one direction only.
     RETURN_IF_ERROR(ParseOpenFd(kName, environment.init_pipe, O_RDWR));
     return Protocol::kNetlink;
   }

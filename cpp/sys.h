@@ -70,9 +70,9 @@ int Clone(unsigned long flags, int* child_tid);
 /// with a sanitizer, which keeps track of one stack; with a shadow stack, which belongs to one; or
 /// if this was compiled with headers that do not tell how libc registers restartable sequences.
 bool CanShareMemory();
-/// clone(2) of a process that runs `function(argument)` on a stack of its own, of which `stack_end`
-/// is the end and the beginning (it grows down, on every machine we know). For CLONE_VM. The
-/// function must not return; it ends in Execute or Exit.
+/// clone(2) of a process that runs `function(argument)` on a stack of its own. It begins at
+/// `stack_end`, the end of its memory, and grows down, as on every machine we know. For CLONE_VM.
+/// The function must not return; it ends in Execute or Exit.
 int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
                  int* child_tid);
 int Execute(const char* path, char* const argv[], char* const environment[]);

@@ -28,7 +28,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 Error SystemError(std::string what, int code) {
-  // Not strerror, which threads may not call at the same time.
   return {Error::Kind::kSystem, std::move(what) + ": " + std::generic_category().message(code),
           code};
 }

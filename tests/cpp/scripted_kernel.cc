@@ -461,7 +461,7 @@ int WaitWhile(const int* word, int value) {
   int* const cleared = const_cast<int*>(word);
   *cleared = 0;
   // What a helper has left.
-  if (!answer.bytes.empty()) reinterpret_cast<HelperEnd*>(cleared)->answer = answer.bytes[0];
+  if (!answer.bytes.empty()) reinterpret_cast<SharedAnswer*>(cleared)->answer = answer.bytes[0];
   return 0;
 }
 

@@ -479,7 +479,7 @@ int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*),
   if (is_helper) {
     helper_ = kHelper;
     // Beside the word that is cleared.
-    helper_end_ = reinterpret_cast<HelperEnd*>(child_tid);
+    shared_answer_ = reinterpret_cast<SharedAnswer*>(child_tid);
     if (script_.follow != Role::kHelper) return kHelper;
     role_ = Role::kHelper;
     function(argument);
@@ -495,12 +495,13 @@ int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*),
 }
 
 int ModelKernel::WaitForEnd(const int* word) {
-  if (role_ == Role::kLaunched && helper_end_ != nullptr && word == &helper_end_->lives) {
+  if (role_ == Role::kLaunched && shared_answer_ != nullptr &&
+      word == &shared_answer_->helper_lives) {
     Demand(*word != 0, "nobody waits for who has ended");
     const int error = Choose().error;
     if (error != 0) return error;
-    helper_end_->answer = Word(Kind::kHelper);
-    helper_end_->lives = 0;
+    shared_answer_->answer = Word(Kind::kHelper);
+    shared_answer_->helper_lives = 0;
     return 0;
   }
   Demand(role_ == Role::kInit && word == state_.end_word && *word != 0,
@@ -690,7 +691,7 @@ void ModelKernel::CheckInitProcess() {
 void ModelKernel::CheckServed() {
   if (role_ == Role::kHelper) {
     CheckMapsWritten();
-    Demand(helper_end_ != nullptr ? helper_end_->answer == 'd' : sent_ == "d",
+    Demand(shared_answer_ != nullptr ? shared_answer_->answer == 'd' : sent_ == "d",
            "the helper says that the maps are written");
     return;
   }

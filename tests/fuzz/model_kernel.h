@@ -210,9 +210,9 @@ class ModelKernel {
     std::map<int, File> files;
   };
   SharingInit sharing_init_;
-  bool shares_memory_ = false;       // the init process does
-  HelperEnd* helper_end_ = nullptr;  // of one that shares memory
-  bool helper_is_done_ = false;      // it has answered, and ends, or has ended
+  bool shares_memory_ = false;             // the init process does
+  SharedAnswer* shared_answer_ = nullptr;  // of one that shares memory
+  bool helper_is_done_ = false;            // it has answered, and ends, or has ended
   int launched_status_ = 0;
   bool exited_ = false;
   int status_ = 0;

@@ -246,9 +246,12 @@ func (l *Launch) Undo() {
 		reap(l.reply.Init)
 		Forget(l.reply.Init)
 		l.waitStage1()
-	} else if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() {
-		l.reapStrays()
 	}
+	launched, ok := readStat(l.Pid)
 	reapGroup(l.Pid)
+	// Not before: until it is dead, one of the group may still leave it. If SIGCHLD is ignored there are no zombies.
+	if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() && l.reply.Init == 0 && ok {
+		l.reapStrays(launched)
+	}
 	l.Conn.Close()
 }

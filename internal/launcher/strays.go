@@ -90,14 +90,10 @@ func childPids() []int {
 	return list
 }
 
-// reapStrays ends and reaps what has left the launched process's group before it was reported: an init
-// process that takes its console has a session of its own by then. The launched process has ended, but has
-// not been reaped.
-func (l *Launch) reapStrays() {
-	launched, ok := readStat(l.Pid)
-	if !ok {
-		return // SIGCHLD is ignored, so there are no zombies
-	}
+// reapStrays ends and reaps what had left the launched process's group before it was reported: an init
+// process that takes its console has a session of its own by then. Nobody is left in the group, and launched is what
+// the launched process was before it was reaped.
+func (l *Launch) reapStrays(launched stat) {
 	for _, pid := range childPids() {
 		if !l.isStray(pid, launched) {
 			continue
@@ -123,9 +119,11 @@ func (l *Launch) isStray(pid int, launched stat) bool {
 		s.started < launched.started || isKnown(pid) {
 		return false
 	}
-	if s.ends() {
-		return true
-	}
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, l.Initpipe))
-	return err == nil && link == l.theirs
+	if err == nil {
+		return link == l.theirs
+	}
+	// It has none if it ends. Looked at now: it may have begun to since.
+	s, ok = readStat(pid)
+	return ok && s.ends()
 }

@@ -22,9 +22,9 @@ constexpr char kFailed = 'f';  // helper: not written, and I have said why
 // The kernel tells with CLONE_CHILD_CLEARTID when a helper has let go of our memory. musl's
 // clone(3) refuses that from 1.2.5 on.
 #ifdef __GLIBC__
-constexpr bool kCanShareMemory = true;
+constexpr bool kHelperCanShareMemory = true;
 #else
-constexpr bool kCanShareMemory = false;
+constexpr bool kHelperCanShareMemory = false;
 #endif
 
 /// All that the helper needs to know, and its answer.
@@ -131,7 +131,7 @@ Result<char> AnswerThroughSocket(int socket) {
 
 Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
                              const Log& log) {
-  const bool shared = kCanShareMemory && memory == Memory::kShared;
+  const bool shared = kHelperCanShareMemory && memory == Memory::kShared;
   int ends[2];
   const int result = shared ? sys::Pipe(ends) : sys::SocketPair(ends);
   if (result < 0) {

@@ -35,7 +35,8 @@ bool NeedsOwnProc(const Bootstrap& bootstrap) {
 /// and at our files: whoever has the uid that created a user namespace is privileged over it, and
 /// root's uid is what the root of a container has. (Non-dumpable, it takes CAP_SYS_PTRACE over the
 /// user namespace that we come from.) Only root may write to our /proc files then, as we are, or
-/// the helper. False: nothing has changed.
+/// the helper: root of the user namespace in which our program was executed, which is where we are
+/// still. False: nothing has changed.
 Result<bool> Hide(const Bootstrap& bootstrap) {
   // Who joins something is non-dumpable anyway.
   if (bootstrap.join_count != 0 || sys::EffectiveUserId() != 0) return false;

@@ -283,6 +283,51 @@ func TestCallAfterTheProcessEnded(t *testing.T) {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
+	s.Close()
+	if _, err := thread.Call(deadline(t, short), s, struct{}{}); err != ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestFullSocket: a process that does not read, with more and more before a call in the socket, until that has no room.
+func TestFullSocket(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	full := false
+	for n := 1; !full; n++ {
+		s, err := (&Proc{New: User}).Start(deadline(t, short))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.patience = 0
+		if err := syscall.Kill(s.Pid(), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		small := make(chan error, 1)
+		go func() {
+			for range n {
+				s.post(frame{kind: frameCall, name: take.Name(), body: make([]byte, 20_000)})
+			}
+			if full = !s.write.TryLock(); !full {
+				s.write.Unlock() // nobody writes, but how much room there is, nobody knows
+			}
+			_, err := thread.Call(ctx, s, struct{}{})
+			small <- err
+		}()
+		select {
+		case err = <-small:
+		case <-time.After(short / 4):
+			s.running.init.Kill()
+			<-small
+			t.Fatalf("with %d calls before it, a call does not return when its context ends", n)
+		}
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with %d calls before it: %v", n, err)
+		}
+		s.Close()
+	}
 }
 
 // TestProcessThatDoesNotRead: nothing waits for it longer than it was told to.

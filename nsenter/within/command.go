@@ -98,10 +98,15 @@ func (c *Cmd) arguments() ([]byte, error) {
 	if len(arguments) == 0 {
 		arguments = []string{c.Path}
 	}
+	size := 0
 	for _, a := range arguments {
+		size += len(a) + 1
 		if strings.Contains(a, "\x00") {
 			return nil, fmt.Errorf("within: a NUL in the argument %q: %w", a, syscall.EINVAL)
 		}
+	}
+	if size > defaultMaxMessage { // more than the kernel takes
+		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.E2BIG}
 	}
 	return []byte(strings.Join(arguments, "\x00")), nil
 }
@@ -160,6 +165,9 @@ func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 
 // run runs the command in another's place.
 func (c *Cmd) run(ctx context.Context, other *Cmd) error {
+	if other.running != nil {
+		return errors.New("within: already started")
+	}
 	err := c.Run(ctx)
 	other.Process, other.ProcessState, other.running, other.waited = c.Process, c.ProcessState, c.running, c.waited
 	return err

@@ -55,8 +55,8 @@ func TestCommand(t *testing.T) {
 	if err := c.Wait(); err == nil || err.Error() != "within: Wait was already called" {
 		t.Errorf("waiting again: %v", err)
 	}
-	if _, err := c.Output(deadline(t, short)); err != nil {
-		t.Error(err)
+	if _, err := c.Output(deadline(t, short)); err == nil || err.Error() != "within: already started" {
+		t.Errorf("starting again for the output: %v", err)
 	}
 }
 
@@ -73,6 +73,9 @@ func TestCommandArguments(t *testing.T) {
 	}
 	if err := Command(&Proc{}, strings.Repeat("x", 70_000)).Start(deadline(t, short)); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a path of 70,000 bytes: %.100v", err)
+	}
+	if err := Command(&Proc{}, "true", strings.Repeat("x", 16<<20)).Start(deadline(t, short)); !errors.Is(err, syscall.E2BIG) {
+		t.Errorf("an argument of 16 MiB: %.100v", err)
 	}
 }
 
@@ -95,6 +98,20 @@ func TestOutputIsCopiedHoweverLongItTakes(t *testing.T) {
 	c := Command(&Proc{New: User, Stdout: &w}, "head", "-c", fmt.Sprint(size), "/dev/zero")
 	if err := c.Run(deadline(t, short)); err != nil || w.written != size {
 		t.Errorf("%d bytes of %d (%v)", w.written, size, err)
+	}
+}
+
+// brokenWriter has a deadline of its own.
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	err := Command(&Proc{New: User, Stdout: brokenWriter{}}, "echo", "lost").Run(deadline(t, short))
+	if err != os.ErrDeadlineExceeded {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -40,16 +40,20 @@ type frame struct {
 // frameHeader: kind, id, number, length of name, length of body.
 const frameHeader = 1 + 8 + 8 + 2 + 4
 
-// write writes a frame with one call.
-func (f frame) write(w io.Writer) error {
+// bytes is the frame as it is sent.
+func (f frame) bytes() []byte {
 	text := make([]byte, frameHeader, frameHeader+len(f.name)+len(f.body))
 	text[0] = byte(f.kind)
 	binary.BigEndian.PutUint64(text[1:], f.id)
 	binary.BigEndian.PutUint64(text[9:], uint64(f.number))
 	binary.BigEndian.PutUint16(text[17:], uint16(len(f.name)))
 	binary.BigEndian.PutUint32(text[19:], uint32(len(f.body)))
-	text = append(append(text, f.name...), f.body...)
-	_, err := w.Write(text)
+	return append(append(text, f.name...), f.body...)
+}
+
+// write writes a frame with one call.
+func (f frame) write(w io.Writer) error {
+	_, err := w.Write(f.bytes())
 	return err
 }
 

@@ -251,6 +251,22 @@ func requestSocket() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), "requests"), os.NewFile(uintptr(pair[1]), "requests"), nil
 }
 
+// sendNow sends what the socket for requests has room for, and returns the rest.
+func (r *running) sendNow(text []byte) (rest []byte) {
+	rest = text
+	raw, err := r.requests.SyscallConn()
+	if err != nil {
+		return rest
+	}
+	raw.Control(func(fd uintptr) {
+		n, err := syscall.SendmsgN(int(fd), text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+		if err == nil {
+			rest = text[n:]
+		}
+	})
+	return rest
+}
+
 // end waits for the end of the process and of what copies its output.
 func (r *running) end() (*os.ProcessState, error) {
 	state, err := r.init.Wait()

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,13 +28,12 @@ type Session struct {
 	// patience is for a process that is asked to end, and then killed.
 	patience time.Duration
 
-	write          sync.Mutex // one frame at a time
-	sent, answered atomic.Int64
+	write sync.Mutex // one frame at a time
 
 	mutex  sync.Mutex
 	calls  map[uint64]chan<- answer
 	lastID uint64
-	closed bool
+	closed bool  // by Close
 	err    error // once the process has ended: why calls fail
 
 	done chan struct{} // closed when the process has ended
@@ -130,27 +128,14 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	if deadline, ok := ctx.Deadline(); ok {
 		f.number = max(1, int64(time.Until(deadline)))
 	}
-	// A write fails because the process has ended, which the reader sees too, and knows why. It can last
-	// as long as the process does not read, but not as long as the socket has room and nobody else writes.
-	const room, frames = 4096, 16
-	written := make(chan struct{})
-	if waiting := s.sent.Add(1) - s.answered.Load(); len(argument) < room && waiting < frames && s.write.TryLock() {
-		f.write(s.running.requests)
-		s.write.Unlock()
-		close(written)
-	} else {
-		go func() {
-			defer close(written)
-			s.send(f)
-		}()
-	}
+	sent := s.post(f)
 	select {
 	case a := <-answers:
 		return a.result, a.err
 	case <-ctx.Done():
 		if kind == frameCall {
 			go func() {
-				<-written // of a call that the process does not know yet it would forget this
+				<-sent // of a call that the process does not know yet it would forget this
 				s.send(frame{kind: frameCancel, id: id})
 			}()
 		}
@@ -169,10 +154,10 @@ func (s *Session) enter(answers chan<- answer) (uint64, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	switch {
-	case s.err != nil:
-		return 0, s.err
 	case s.closed:
 		return 0, ErrClosed
+	case s.err != nil:
+		return 0, s.err
 	}
 	s.lastID++
 	s.calls[s.lastID] = answers
@@ -185,10 +170,36 @@ func (s *Session) leave(id uint64) {
 	delete(s.calls, id)
 }
 
+// send sends a frame, and waits for the process to read. It fails only if the process has ended, which the reader sees
+// too, and knows why.
 func (s *Session) send(f frame) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	f.write(s.running.requests)
+}
+
+// post sends a frame, and does not wait: what finds no room in the socket is sent by another goroutine. The channel
+// is closed when the frame has been sent.
+func (s *Session) post(f frame) <-chan struct{} {
+	sent := make(chan struct{})
+	rest := f.bytes()
+	first := s.write.TryLock()
+	if first {
+		if rest = s.running.sendNow(rest); len(rest) == 0 {
+			s.write.Unlock()
+			close(sent)
+			return sent
+		}
+	}
+	go func() {
+		defer close(sent)
+		if !first {
+			s.write.Lock()
+		}
+		defer s.write.Unlock()
+		s.running.requests.Write(rest)
+	}()
+	return sent
 }
 
 // read takes answers in until the process ends, or says something that it should not.
@@ -212,7 +223,6 @@ func (s *Session) read() {
 	default:
 		s.err = &ExitError{state}
 	}
-	s.closed = true
 }
 
 // readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.
@@ -238,7 +248,6 @@ func (s *Session) readAnswers() error {
 		default:
 			return fmt.Errorf("within: the process sent a frame of kind %q", f.kind)
 		}
-		s.answered.Add(1)
 		s.mutex.Lock()
 		answers := s.calls[f.id] // of a call that has been cancelled there is none
 		delete(s.calls, f.id)

@@ -67,8 +67,9 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 		s.output = append(s.output, read)
 		s.copies = append(s.copies, func() error {
 			defer read.Close()
-			_, err := io.Copy(out, read)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			from := &untilDeadline{file: read}
+			_, err := io.Copy(out, from)
+			if from.reached {
 				err = copyRest(out, read)
 			}
 			return err
@@ -122,6 +123,18 @@ func (s *stdio) wait() error {
 		}
 	}
 	return first
+}
+
+// untilDeadline reads a file, and tells its deadline from one of whoever is written to.
+type untilDeadline struct {
+	file    *os.File
+	reached bool
+}
+
+func (u *untilDeadline) Read(b []byte) (int, error) {
+	n, err := u.file.Read(b)
+	u.reached = errors.Is(err, os.ErrDeadlineExceeded)
+	return n, err
 }
 
 // copyRest copies what lies in a pipe after its reader's deadline, and does not wait for more. All that the process

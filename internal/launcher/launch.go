@@ -249,7 +249,8 @@ func (l *Launch) Undo() {
 	}
 	launched, ok := readStat(l.Pid)
 	reapGroup(l.Pid)
-	// Not before: until it is dead, one of the group may still leave it. If SIGCHLD is ignored there are no zombies.
+	// Not before the group is reaped: until then one of it may still be leaving. (Not ok: SIGCHLD is ignored, so there
+	// was no zombie to look at.)
 	if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() && l.reply.Init == 0 && ok {
 		l.reapStrays(launched)
 	}

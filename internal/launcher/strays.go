@@ -91,8 +91,8 @@ func childPids() []int {
 }
 
 // reapStrays ends and reaps what had left the launched process's group before it was reported: an init
-// process that takes its console has a session of its own by then. Nobody is left in the group, and launched is what
-// the launched process was before it was reaped.
+// process that takes its console has a session of its own by then. The group has been reaped, and launched is what the
+// launched process was before.
 func (l *Launch) reapStrays(launched stat) {
 	for _, pid := range childPids() {
 		if !l.isStray(pid, launched) {
@@ -123,7 +123,7 @@ func (l *Launch) isStray(pid int, launched stat) bool {
 	if err == nil {
 		return link == l.theirs
 	}
-	// It has none if it ends. Looked at now: it may have begun to since.
+	// It has none if it ends. Looked at now: it may have begun to since. (Or has executed something, and is another's.)
 	s, ok = readStat(pid)
-	return ok && s.ends()
+	return ok && s.ends() && s.flags&forkNoExec != 0
 }

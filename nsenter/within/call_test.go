@@ -289,6 +289,19 @@ func TestCallAfterTheProcessEnded(t *testing.T) {
 	}
 }
 
+// stop stops a session's process, all of its threads: the signal alone is given to one, which tells the others when it
+// gets to run.
+func stop(t *testing.T, s *Session) {
+	t.Helper()
+	if err := syscall.Kill(s.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.Pid(), &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("not stopped: %#x, %v", status, err)
+	}
+}
+
 // TestFullSocket: a process that does not read, with more and more before a call in the socket, until that has no room.
 func TestFullSocket(t *testing.T) {
 	requireUserNamespaces(t)
@@ -300,10 +313,7 @@ func TestFullSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.patience = 0
-		if err := syscall.Kill(s.Pid(), syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		stop(t, s)
 		small := make(chan error, 1)
 		go func() {
 			for range n {
@@ -312,6 +322,8 @@ func TestFullSocket(t *testing.T) {
 			if full = !s.write.TryLock(); !full {
 				s.write.Unlock() // nobody writes, but how much room there is, nobody knows
 			}
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+			defer cancel()
 			_, err := thread.Call(ctx, s, struct{}{})
 			small <- err
 		}()
@@ -322,7 +334,6 @@ func TestFullSocket(t *testing.T) {
 			<-small
 			t.Fatalf("with %d calls before it, a call does not return when its context ends", n)
 		}
-		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with %d calls before it: %v", n, err)
 		}
@@ -340,9 +351,7 @@ func TestProcessThatDoesNotRead(t *testing.T) {
 	}
 	defer s.Close()
 	s.patience = 200 * time.Millisecond
-	if err := syscall.Kill(s.Pid(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, s)
 	large := make(chan error)
 	go func() {
 		_, err := take.Call(deadline(t, 2*short), s, make([]byte, 15<<20))

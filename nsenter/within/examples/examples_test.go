@@ -8,6 +8,7 @@ package examples
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,32 @@ func TestSandbox(t *testing.T) {
 			t.Errorf("uid %d: got %q", uid, got)
 		}
 	}
+}
+
+func TestSandboxEndsWhenInterrupted(t *testing.T) {
+	require.Root(t)
+	cmd := exec.Command(filepath.Join(bin, "sandbox"), "/bin/sh", "-c", "echo ready; sleep 60")
+	output, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd.Stdout = write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	output.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := output.Read(make([]byte, 6)); n != 6 {
+		t.Errorf("no sandbox: %v", err)
+	}
+	cmd.Process.Signal(os.Interrupt)
+	// Whoever is left has it open.
+	if n, err := output.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%d bytes more, %v", n, err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
 }
 
 func TestContainer(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 
 	"nsenter-cpp.example/nsenter/within"
 )
@@ -27,7 +29,10 @@ func main() {
 		Env:   os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
-	err := within.Command(p, command[0], command[1:]...).Run(context.Background())
+	// The program is in a session of its own: what is typed to end this one does not reach it.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := within.Command(p, command[0], command[1:]...).Run(ctx)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())

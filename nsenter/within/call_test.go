@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/nsenter/parent"
 )
 
 type everything struct {
@@ -55,11 +57,35 @@ var (
 		fmt.Fprint(os.Stderr, "err\n")
 		return string(input), err
 	})
+	haunt = Register("test.haunt", func(context.Context, struct{}) (int, error) {
+		// Whoever is forked and executes nothing has INITPIPE too.
+		fd, err := syscall.Dup(int(child.conn.Fd()))
+		if err != nil {
+			return 0, err
+		}
+		defer syscall.Close(fd)
+		ghost := exec.Command("/bin/sleep", "60")
+		ghost.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := ghost.Start(); err != nil {
+			return 0, err
+		}
+		return ghost.Process.Pid, nil
+	})
 	thread = Register("test.thread", func(context.Context, struct{}) (int, error) { return syscall.Gettid(), nil })
 )
 
+// noError is an error of which not even the text can be had if there is none.
+type noError struct{ text string }
+
+func (e *noError) Error() string { return e.text }
+
 func failAs(how string) error {
 	switch how {
+	case "nil":
+		var none *noError
+		return none
+	case "long":
+		return fmt.Errorf("%s: %w", strings.Repeat("long", 50_000), syscall.ENOENT)
 	case "errno":
 		return &os.PathError{Op: "open", Path: "/x", Err: syscall.ENOENT}
 	case "eof":
@@ -114,8 +140,8 @@ func TestArgumentsAndResults(t *testing.T) {
 	e.Nested.B = 7
 	for name, caller := range callers(t) {
 		got, err := echo.Call(deadline(t, short), caller, e)
-		if err != nil || fmt.Sprintf("%+v %+v", got, *got.Next) != fmt.Sprintf("%+v %+v", got, *e.Next) || got.Text != e.Text {
-			t.Errorf("%s: got %+v (%v), want %+v", name, got, err, e)
+		if want := fmt.Sprintf("%#v", deref(e)); err != nil || fmt.Sprintf("%#v", deref(got)) != want {
+			t.Errorf("%s: got %#v (%v), want %s", name, deref(got), err, want)
 		}
 		if p, err := nils.Call(deadline(t, short), caller, nil); p != nil || err != nil {
 			t.Errorf("%s: nil came back as %v (%v)", name, p, err)
@@ -160,6 +186,9 @@ func TestErrorsComeBack(t *testing.T) {
 		if err := call("goexit"); err == nil || err.Error() != `within: "test.fail" has ended its goroutine` {
 			t.Errorf("%s: Goexit: %v", name, err)
 		}
+		if err := call("nil"); !errors.As(err, &panicked) || !strings.Contains(panicked.Value, "nil pointer") {
+			t.Errorf("%s: an error that is a nil pointer: %v", name, err)
+		}
 		var exit *ExitError
 		if err := call("exit"); !errors.As(err, &exit) || exit.State.ExitCode() != 3 {
 			t.Errorf("%s: exit: %v", name, err)
@@ -198,6 +227,98 @@ func TestLimits(t *testing.T) {
 	large := &Proc{New: User}
 	if b, err := size.Call(deadline(t, short), large, 15<<20); len(b) != 15<<20 || err != nil {
 		t.Errorf("15 MiB: %d, %v", len(b), err)
+	}
+}
+
+// TestErrorsHaveALimitOfTheirOwn: an error has no size that its function has chosen, so it ends no session.
+func TestErrorsHaveALimitOfTheirOwn(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User, MaxMessage: 100}).Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var panicked *PanicError
+	if _, err := fail.Call(deadline(t, short), s, "panic"); !errors.As(err, &panicked) || !strings.Contains(panicked.Stack, "failAs") {
+		t.Errorf("a panic: %v", err)
+	}
+	var remote *RemoteError
+	_, err = fail.Call(deadline(t, short), s, "long")
+	if !errors.As(err, &remote) || !errors.Is(err, syscall.ENOENT) || len(remote.Text) != errorSize/4 || !strings.HasPrefix(remote.Text, "longlong") {
+		t.Errorf("an error of 200,000 bytes: %.100v", err)
+	}
+	if _, err := size.Call(deadline(t, short), s, 1000); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a result that is too large: %v", err)
+	}
+	if _, err := fail.Call(deadline(t, short), s, "nothing"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestAResultThatIsTooLargeIsNotBelieved: the parent does not rely on what the child sends.
+func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
+	ours, theirs, err := requestSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	go func() {
+		defer theirs.Close()
+		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
+	}()
+	s := &Session{running: &running{init: &parent.Init{Conn: ours}}, limit: 100}
+	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: larger than MaxMessage" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhoeverElseHoldsINITPIPE is not waited for.
+func TestWhoeverElseHoldsINITPIPE(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	const most = 10 * time.Second
+	leave := func(pid int, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	}
+	p := &Proc{New: User}
+	start := time.Now()
+	leave(haunt.Call(deadline(t, short), p, struct{}{}))
+	if took := time.Since(start); took > most {
+		t.Errorf("the call took %v", took)
+	}
+	for _, end := range []string{"Close", "exit", "context"} {
+		ctx, cancel := context.WithCancel(deadline(t, short))
+		s, err := p.Start(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave(haunt.Call(deadline(t, short), s, struct{}{}))
+		start := time.Now()
+		switch end {
+		case "Close":
+			s.Close()
+		case "exit":
+			var exit *ExitError
+			if _, err := fail.Call(deadline(t, short), s, "exit"); !errors.As(err, &exit) || exit.State.ExitCode() != 3 {
+				t.Errorf("exit: %v", err)
+			}
+		case "context":
+			cancel()
+		}
+		select {
+		case <-s.done:
+		case <-time.After(most):
+		}
+		if took := time.Since(start); took > most {
+			t.Errorf("%s: took %v", end, took)
+		}
+		s.Close()
+		cancel()
 	}
 }
 
@@ -498,6 +619,20 @@ func TestStandardStreams(t *testing.T) {
 	}
 	if both.String() != "out\nerr\n" {
 		t.Errorf("together %q", both.String())
+	}
+	p = &Proc{New: User, Stdout: brokenWriter{}}
+	if _, err := speak.Call(deadline(t, short), p, struct{}{}); err != os.ErrDeadlineExceeded {
+		t.Errorf("output that cannot be written: %v", err)
+	}
+	s, err := p.Start(deadline(t, short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := speak.Call(deadline(t, short), s, struct{}{}); err != nil {
+		t.Errorf("a session's call has no part in its output: %v", err)
+	}
+	if err := s.Close(); err != os.ErrDeadlineExceeded {
+		t.Errorf("closing: %v", err)
 	}
 }
 

@@ -59,6 +59,11 @@ func newChild() *childProcess {
 			os.Unsetenv(name)
 		}
 	}
+	if joined.Has(User) {
+		// The groups of the caller are nobody in there, and would still open files. A user namespace in which
+		// groups cannot be set is one of somebody who has no right to drop them: then they stay.
+		syscall.Setgroups(nil)
+	}
 	for fd := first; fd < initpipe; fd++ {
 		syscall.CloseOnExec(fd) // see envInternal
 	}
@@ -163,7 +168,7 @@ func (c *childProcess) send(f frame) {
 }
 
 func (c *childProcess) fail(id uint64, err error) {
-	c.send(frame{kind: frameError, id: id, body: encodeError(err)})
+	c.send(frame{kind: frameError, id: id, body: encodeError(err, c.limit)})
 }
 
 // enter makes the context of a call.
@@ -182,7 +187,7 @@ func (c *childProcess) enter(f frame) context.Context {
 func (c *childProcess) run(ctx context.Context, f frame) {
 	run(ctx, f.name, f.body, func(result []byte, err error) {
 		if err == nil && len(result) > c.limit {
-			err = fmt.Errorf("within: the result of %q has %d bytes: %w", f.name, len(result), ErrTooLarge)
+			err = errResult(f.name, len(result))
 		}
 		if err != nil {
 			c.fail(f.id, err)

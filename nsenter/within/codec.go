@@ -41,7 +41,7 @@ type primed struct {
 
 // decode takes bytes that may come from a process that a container has got hold of. Their number is
 // limited by the frame that they came in, gob believes no length beyond it, and what it panics about is
-// an error here. A decoder that has not decoded them is not used again.
+// an error here; for what it nests see recursiveSize. A decoder that has not decoded them is not used again.
 func (d *decoder[T]) decode(text []byte) (value T, err error) {
 	if isEmpty(reflect.TypeFor[T]()) {
 		if len(text) > 0 {
@@ -107,6 +107,15 @@ var encoders = []reflect.Type{
 	reflect.TypeFor[encoding.BinaryMarshaler](),
 }
 
+func encodesItself(t reflect.Type) bool {
+	for _, encoder := range encoders {
+		if t.Implements(encoder) || reflect.PointerTo(t).Implements(encoder) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkType refuses what gob would refuse later, and what it would leave out without a word.
 func checkType[T any]() error {
 	t := reflect.TypeFor[T]()
@@ -116,15 +125,42 @@ func checkType[T any]() error {
 	return checkSendable(t, make(map[reflect.Type]bool))
 }
 
+// recursiveSize is how many bytes a result can have if its type is recursive. gob nests what it decodes as deep as it is
+// sent, two bytes a level, and Go ends a program that needs more than 1 GB of stack: that would take some 3 MB.
+const recursiveSize = 1 << 20
+
+// isRecursive tells whether a type contains itself; above are those that contain it.
+func isRecursive(t reflect.Type, above map[reflect.Type]bool) bool {
+	if above[t] {
+		return true
+	}
+	above[t] = true
+	defer delete(above, t)
+	if encodesItself(t) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.Map:
+		return isRecursive(t.Key(), above) || isRecursive(t.Elem(), above)
+	case reflect.Array, reflect.Pointer, reflect.Slice:
+		return isRecursive(t.Elem(), above)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if isRecursive(t.Field(i).Type, above) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func checkSendable(t reflect.Type, seen map[reflect.Type]bool) error {
 	if seen[t] {
 		return nil
 	}
 	seen[t] = true
-	for _, encoder := range encoders {
-		if t.Implements(encoder) || reflect.PointerTo(t).Implements(encoder) {
-			return nil
-		}
+	if encodesItself(t) {
+		return nil
 	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.Interface, reflect.UnsafePointer, reflect.Uintptr:

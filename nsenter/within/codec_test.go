@@ -5,9 +5,17 @@
 package within
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestADecoderThatHasDecodedDecodesTheSame: whatever bytes come, broken ones included, a decoder that has
@@ -61,6 +69,90 @@ func TestADecoderThatHasDecodedDecodesTheSame(t *testing.T) {
 	}
 	if good < 1000 || bad < 1000 {
 		t.Errorf("%d were decoded and %d refused: these are no texts to learn from", good, bad)
+	}
+}
+
+type tree struct{ Left, Right *tree }
+
+type leaves struct {
+	List []map[string][2]*leaves
+	Text string
+}
+
+func TestIsRecursive(t *testing.T) {
+	for _, c := range []struct {
+		kind reflect.Type
+		want bool
+	}{
+		{reflect.TypeFor[int](), false},
+		{reflect.TypeFor[[]everything](), true},
+		{reflect.TypeFor[tree](), true},
+		{reflect.TypeFor[leaves](), true},
+		{reflect.TypeFor[struct{ A, B []view }](), false}, // the same twice is not the same in itself
+		{reflect.TypeFor[*time.Time](), false},            // has a way of its own
+	} {
+		if got := isRecursive(c.kind, make(map[reflect.Type]bool)); got != c.want {
+			t.Errorf("%v: %v", c.kind, got)
+		}
+	}
+}
+
+var (
+	chain    = Register("test.chain", func(_ context.Context, n int) (*leaves, error) { return &leaves{Text: strings.Repeat("x", n)}, nil })
+	deepness = Register("test.deepness", func(context.Context, struct{}) (*tree, error) { return nil, nil })
+)
+
+// sender is a child that sends what it wants.
+type sender []byte
+
+func (s sender) call(context.Context, string, []byte) ([]byte, error) { return s, nil }
+
+// TestNestingHasALimit: gob follows any nesting, and Go ends a program that takes more than 1 GB of stack for it. What
+// is within the limit takes less.
+func TestNestingHasALimit(t *testing.T) {
+	deepest := branch(recursiveSize - 1000)
+	root, err := deepness.Call(context.Background(), sender(deepest), struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	depth := 0
+	for ; root != nil; root = root.Left {
+		depth++
+	}
+	if depth < 400_000 {
+		t.Errorf("%d bytes are nested %d times: no attack", len(deepest), depth)
+	}
+	_, err = deepness.Call(context.Background(), sender(branch(recursiveSize+1)), struct{}{})
+	if !errors.Is(err, ErrTooLarge) || !strings.HasPrefix(err.Error(), `within: the result of "test.deepness" has `) {
+		t.Errorf("what is too large is not refused: %v", err)
+	}
+}
+
+// branch is a tree of one branch, encoded, of about that many bytes.
+func branch(size int) []byte {
+	one, err := encode("result", "", &tree{})
+	if err != nil {
+		panic(err)
+	}
+	text := one[:lastMessage(one)] // which defines the types
+	kind := one[len(text)+1:][:2]
+	// For each tree the number of its field in what it lies in, and the end of its fields.
+	depth := size / 2
+	value := slices.Concat(kind, bytes.Repeat([]byte{1}, depth), make([]byte, depth+1))
+	text = append(text, 0xfc) // the length has 4 bytes
+	text = binary.BigEndian.AppendUint32(text, uint32(len(value)))
+	return append(text, value...)
+}
+
+func TestResultOfARecursiveType(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User}
+	if got, err := chain.Call(deadline(t, short), p, 1_000_000); err != nil || len(got.Text) != 1_000_000 {
+		t.Errorf("got %v", err)
+	}
+	if _, err := chain.Call(deadline(t, short), p, 1<<20); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), `the result of "test.chain" has`) {
+		t.Errorf("got %v", err)
 	}
 }
 

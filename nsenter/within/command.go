@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -18,14 +19,16 @@ import (
 )
 
 // Cmd is a program to be run in other namespaces. It takes the place of the process in which functions
-// run, so it is pid 1 of a new pid namespace.
+// run, so it is pid 1 of a new pid namespace. Unlike that one, it does not end with its caller.
 type Cmd struct {
 	Proc *Proc // where it runs, and with which files and environment
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
 	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
-	Path       string
-	Args       []string // Args[0] is the name under which it is started; none are Path alone
-	FromCaller bool     // such a program finds its libraries in the target's root: better, it is static
+	Path string
+	Args []string // Args[0] is the name under which it is started; none are Path alone
+	// A program FromCaller finds its libraries in the target's root: better, it is static. It cannot be a script. Where
+	// somebody could overwrite it, it is a sealed copy (CVE-2019-5736).
+	FromCaller bool
 
 	// Process and ProcessState are as in os/exec.
 	Process      *os.Process
@@ -50,24 +53,18 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var program *os.File
-	if c.FromCaller {
-		path, err := exec.LookPath(c.Path)
-		if err != nil {
-			return err
-		}
-		if program, err = os.Open(path); err != nil {
-			return err
-		}
-		defer program.Close()
-	}
-	r, number, err := c.Proc.launch(ctx, program)
+	r, number, err := c.Proc.launch(ctx, c)
 	if err != nil {
 		return err
+	}
+	bare := uint64(0)
+	if c.Proc.Env == nil {
+		bare = 1
 	}
 	frame{kind: frameSetup, number: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(r.requests)
 	frame{
 		kind:   frameExec,
+		id:     bare,
 		number: int64(number),
 		name:   c.Path,
 		body:   arguments,
@@ -75,7 +72,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 	// INITPIPE is closed by what makes the program run.
 	if f, err := readFrame(r.init.Conn, defaultMaxMessage); err == nil {
 		r.init.Kill()
-		state, _ := r.end()
+		state, _, _ := r.end()
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -122,21 +119,24 @@ func (c *Cmd) Wait() error {
 		return errors.New("within: Wait was already called")
 	}
 	c.waited = true
-	state, err := c.running.end()
+	state, err, outputErr := c.running.end()
 	c.ProcessState = state
-	if state != nil && !state.Success() {
+	switch {
+	case state != nil && !state.Success():
 		return &exec.ExitError{ProcessState: state}
+	case err != nil:
+		return err
 	}
-	return err
+	return outputErr
 }
 
-// Run is Start and Wait.
+// Run is Start and Wait. The error of a program that has been killed is context.Cause(ctx) if ctx has ended.
 func (c *Cmd) Run(ctx context.Context) error {
 	if err := c.Start(ctx); err != nil {
 		return err
 	}
 	err := c.Wait()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && (c.ProcessState == nil || !c.ProcessState.Exited()) {
 		return context.Cause(ctx)
 	}
 	return err
@@ -144,6 +144,9 @@ func (c *Cmd) Run(ctx context.Context) error {
 
 // Output runs the program and returns its standard output.
 func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
+	if c.Proc.Stdout != nil {
+		return nil, errors.New("within: Stdout is set already")
+	}
 	var output bytes.Buffer
 	err := c.withOutput(func(p *Proc) { p.Stdout = &output }).run(ctx, c)
 	return output.Bytes(), err
@@ -151,6 +154,9 @@ func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
 
 // CombinedOutput runs the program and returns its standard output and standard error.
 func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
+	if c.Proc.Stdout != nil || c.Proc.Stderr != nil {
+		return nil, errors.New("within: Stdout or Stderr is set already")
+	}
 	var output bytes.Buffer
 	err := c.withOutput(func(p *Proc) { p.Stdout, p.Stderr = &output, &output }).run(ctx, c)
 	return output.Bytes(), err
@@ -173,13 +179,34 @@ func (c *Cmd) run(ctx context.Context, other *Cmd) error {
 	return err
 }
 
+// openProgram opens a program of the caller's, or a sealed copy of it, which the caller of this has to close.
+func openProgram(name string, toSeal bool) (*os.File, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.Open(path)
+	if err != nil || !toSeal {
+		return program, err
+	}
+	defer program.Close()
+	return makeSealed(program, filepath.Base(path))
+}
+
 // defaultPath is where programs are looked up without a PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // execute makes this process, a child, run a program. It returns only if that is not possible.
 func execute(f frame) error {
 	arguments := strings.Split(string(f.body), "\x00")
+	if f.id == 1 {
+		for _, name := range ownVariables {
+			os.Unsetenv(name)
+		}
+	}
 	if f.number >= 0 {
+		// Restores the limit of open files, which the runtime has raised, and finds nothing to execute.
+		syscall.Exec("", arguments, nil)
 		return execveat(int(f.number), f.name, arguments, os.Environ())
 	}
 	environment := os.Environ()

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/launcher"
 )
 
 func TestCommand(t *testing.T) {
@@ -57,6 +60,116 @@ func TestCommand(t *testing.T) {
 	}
 	if _, err := c.Output(deadline(t, short)); err == nil || err.Error() != "within: already started" {
 		t.Errorf("starting again for the output: %v", err)
+	}
+}
+
+// afterTheEnd cancels a context once the process whose number it is given has ended.
+type afterTheEnd context.CancelFunc
+
+func (cancel afterTheEnd) Write(b []byte) (int, error) {
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, err
+	}
+	launcher.PeekStatus(pid)
+	cancel()
+	return len(b), nil
+}
+
+func TestContextThatEndsAfterTheProgram(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	ctx, cancel := context.WithCancel(deadline(t, short))
+	err := Command(&Proc{New: User, Stdout: afterTheEnd(cancel)}, "sh", "-c", "echo $$; exit 7").Run(ctx)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestProgramsHaveNoMoreThanEnv: what this package's own process needs on the way is not for them.
+func TestProgramsHaveNoMoreThanEnv(t *testing.T) {
+	requireRoot(t)
+	t.Setenv("GODEBUG", "x=1")
+	t.Setenv("GOTRACEBACK", "all")
+	target := fixture(t, Mount, "")
+	nothingLeft(t)
+	for _, fromCaller := range []bool{false, true} {
+		for _, c := range []struct {
+			env  []string
+			want string
+		}{
+			{nil, ""},
+			{[]string{}, ""},
+			{[]string{"GODEBUG=y=2", "A=1"}, "A=1\nGODEBUG=y=2\n"},
+		} {
+			p := &Proc{Target: Of(target, Mount), Env: c.env}
+			output, err := (&Cmd{Proc: p, Path: "/usr/bin/env", FromCaller: fromCaller}).Output(deadline(t, short))
+			if err != nil || string(output) != c.want {
+				t.Errorf("from caller %v, %q: got %q (%v)", fromCaller, c.env, output, err)
+			}
+		}
+	}
+}
+
+// TestLimitOfOpenFiles: Go raises its own, programs have the one that its process was started with.
+func TestLimitOfOpenFiles(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	want, err := exec.Command("sh", "-c", "ulimit -Sn").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own); err != nil {
+		t.Fatal(err)
+	}
+	if string(want) == fmt.Sprintln(own.Cur) { // as where this test was started with the highest: nothing is raised
+		cmd := inRole("limit")
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", "ulimit -Sn 100; exec /proc/" + fmt.Sprint(os.Getpid()) + "/exe"}
+		if output, err := cmd.CombinedOutput(); err != nil || string(output) != "100\n100\n" {
+			t.Errorf("got %q (%v)", output, err)
+		}
+		return
+	}
+	if got, err := limits(); got != string(want)+string(want) || err != nil {
+		t.Errorf("got %q (%v), want %q twice", got, err, want)
+	}
+}
+
+// limits are what the shell says of its limit, once looked up inside and once outside.
+func limits() (string, error) {
+	var all string
+	for _, fromCaller := range []bool{false, true} {
+		c := Command(&Proc{New: User}, "sh", "-c", "ulimit -Sn")
+		c.FromCaller = fromCaller
+		output, err := c.CombinedOutput(context.Background())
+		if err != nil {
+			return "", err
+		}
+		all += string(output)
+	}
+	return all, nil
+}
+
+func init() {
+	roles["limit"] = func() error {
+		all, err := limits()
+		fmt.Print(all)
+		return err
+	}
+}
+
+func TestOutputThatIsSetAlready(t *testing.T) {
+	p := &Proc{Stdout: io.Discard}
+	if _, err := Command(p, "true").Output(deadline(t, short)); err == nil || err.Error() != "within: Stdout is set already" {
+		t.Errorf("Output: %v", err)
+	}
+	for _, p := range []*Proc{p, {Stderr: io.Discard}} {
+		_, err := Command(p, "true").CombinedOutput(deadline(t, short))
+		if err == nil || err.Error() != "within: Stdout or Stderr is set already" {
+			t.Errorf("CombinedOutput: %v", err)
+		}
 	}
 }
 

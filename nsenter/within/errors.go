@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -21,7 +22,7 @@ var (
 	ErrNoInit = errors.New("within: Init has not been called")
 	// ErrNested: a function that runs within namespaces cannot call another one from there.
 	ErrNested = errors.New("within: a call from inside of a function")
-	// ErrTooLarge: an argument or a result is larger than Proc.MaxMessage.
+	// ErrTooLarge: an argument or a result is larger than Proc.MaxMessage, or than Register says.
 	ErrTooLarge = errors.New("within: larger than MaxMessage")
 	// ErrClosed: the session has been closed.
 	ErrClosed = errors.New("within: the session is closed")
@@ -103,8 +104,13 @@ type sentError struct {
 	Stack     string
 }
 
-func sendable(err error) sentError {
-	s := sentError{Text: err.Error()}
+func sendable(err error) (s sentError) {
+	defer func() {
+		if p := recover(); p != nil { // of a method of the error's, which may be a nil pointer
+			s = sentError{Text: fmt.Sprint(p), Panic: true, Stack: string(debug.Stack())}
+		}
+	}()
+	s = sentError{Text: err.Error()}
 	var p *PanicError
 	if errors.As(err, &p) {
 		return sentError{Text: p.Value, Panic: true, Stack: p.Stack}

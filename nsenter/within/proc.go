@@ -13,7 +13,9 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
+	"nsenter-cpp.example/internal/launcher"
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
 
@@ -44,7 +46,7 @@ type Proc struct {
 
 	// Env is the whole environment. Unlike with os/exec, nil is not the caller's: that describes
 	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is GODEBUG, GOTRACEBACK,
-	// GOCOVERDIR and GORACE, which are about this program and not about where it runs.
+	// GOCOVERDIR and GORACE, which are about this program and not about where it runs; for a Cmd it is nothing.
 	Env []string
 	// Dir is the working directory, in the namespaces. The default is their root.
 	Dir string
@@ -89,11 +91,24 @@ type running struct {
 	init     *parent.Init
 	requests *os.File
 	stdio    *stdio
+	ended    chan struct{} // closed when the process has ended, and may not have been reaped
 }
 
-// launch starts the child and returns when it is on its way to Init. A program, if there is one, is
-// another descriptor of the child's; the number is that there.
-func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number int, err error) {
+func newRunning(init *parent.Init, requests *os.File, stdio *stdio) *running {
+	r := &running{init, requests, stdio, make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		launcher.PeekStatus(init.Pid)
+		// What it has written is there. Whoever else has its end of the socket, a process that it has forked
+		// for instance, could keep us waiting for ever.
+		init.Conn.SetReadDeadline(time.Now().Add(time.Second))
+	}()
+	return r
+}
+
+// launch starts the child and returns when it is on its way to Init. With a command, nil for functions, that is
+// the caller's program, the child has it as a descriptor; the number is that there, or else -1.
+func (p *Proc) launch(ctx context.Context, c *Cmd) (r *running, number int, err error) {
 	switch {
 	case child != nil:
 		return nil, -1, ErrNested
@@ -109,21 +124,29 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 	if err != nil {
 		return nil, -1, err
 	}
+	joined := Namespaces(0)
+	for _, n := range namespaces {
+		joined |= n.kind
+	}
+	exposed := (joined|p.New)&(PID|Mount) != 0 && !noSealedCopy
 	files := p.ExtraFiles[:len(p.ExtraFiles):len(p.ExtraFiles)]
 	first := 3 + len(files)
 	number = -1
-	if program != nil {
+	if c != nil && c.FromCaller {
+		program, err := openProgram(c.Path, exposed)
+		if err != nil {
+			return nil, -1, err
+		}
+		defer program.Close()
 		number = first
 		files = append(files, program)
 	}
-	joined := Namespaces(0)
 	for _, n := range namespaces {
 		message.Join = append(message.Join, bootstrap.Join{
 			Kind: n.kind,
 			Path: fmt.Sprintf("/proc/self/fd/%d", 3+len(files)),
 		})
 		files = append(files, n.file)
-		joined |= n.kind
 	}
 	if len(files) > maxFiles {
 		return nil, -1, fmt.Errorf("within: %d files, namespaces among them, are more than %d", len(files), maxFiles)
@@ -131,7 +154,7 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 	if err := message.Validate(); err != nil {
 		return nil, -1, fmt.Errorf("within: %w", err)
 	}
-	path, copied, err := ownPath(joined&(PID|Mount) != 0 && !p.New.Has(User))
+	path, copied, err := ownPath(exposed)
 	if err != nil {
 		return nil, -1, err
 	}
@@ -150,10 +173,14 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 		return nil, -1, err
 	}
 	defer stdio.closeTheirs()
-	c := &parent.Cmd{
+	resolves := joined // by names, which a child that executes a program does not
+	if c != nil {
+		resolves = 0
+	}
+	cmd := &parent.Cmd{
 		Path: path,
 		Args: os.Args[:1],
-		Env: append(p.environment(joined),
+		Env: append(p.environment(resolves),
 			fmt.Sprintf("%s=%d,%d,%d", envInternal, first, 3+len(files)-first, joined)),
 		Dir:           "/",
 		Stdin:         stdio.theirs[0],
@@ -164,14 +191,14 @@ func (p *Proc) launch(ctx context.Context, program *os.File) (r *running, number
 		BeforeMessage: p.Started,
 		Logger:        p.Logger,
 	}
-	init, err := c.Start(ctx)
+	init, err := cmd.Start(ctx)
 	if err != nil {
 		requests.Close()
 		stdio.abandon()
 		return nil, -1, err
 	}
 	stdio.start()
-	return &running{init, requests, stdio}, number, nil
+	return newRunning(init, requests, stdio), number, nil
 }
 
 // message is what is asked of the core, but for what is to be joined.
@@ -203,12 +230,15 @@ func (p *Proc) message() (*bootstrap.Message, error) {
 	return m, nil
 }
 
+// ownVariables are about this program, wherever it runs.
+var ownVariables = []string{"GODEBUG", "GOTRACEBACK", "GOCOVERDIR", "GORACE"}
+
 // environment is Env without what is this package's or the protocol's: with such variables inherited,
 // this child would take itself for another's.
 func (p *Proc) environment(joined Namespaces) []string {
 	from := p.Env
 	if from == nil {
-		for _, name := range []string{"GODEBUG", "GOTRACEBACK", "GOCOVERDIR", "GORACE"} {
+		for _, name := range ownVariables {
 			if value, found := os.LookupEnv(name); found {
 				from = append(from, name+"="+value)
 			}
@@ -268,11 +298,9 @@ func (r *running) sendNow(text []byte) (rest []byte) {
 }
 
 // end waits for the end of the process and of what copies its output.
-func (r *running) end() (*os.ProcessState, error) {
-	state, err := r.init.Wait()
+func (r *running) end() (state *os.ProcessState, err, outputErr error) {
+	<-r.ended // nobody waits for its number any more when that may be another's
+	state, err = r.init.Wait()
 	r.requests.Close()
-	if copyErr := r.stdio.wait(); err == nil {
-		err = copyErr
-	}
-	return state, err
+	return state, err, r.stdio.wait()
 }

@@ -7,14 +7,16 @@ package within
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"sync"
 )
 
 // Func is a function that can be called in other namespaces.
 type Func[A, R any] struct {
-	name    string
-	results decoder[R]
+	name      string
+	results   decoder[R]
+	recursive bool // R is
 }
 
 // Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
@@ -31,7 +33,9 @@ type Caller interface {
 // unsafe.Pointer, unexported fields and structs without fields (unless the type is a gob.GobEncoder or
 // encoding.BinaryMarshaler).
 //
-// Values travel as encoding/gob sends them: a pointer to a zero value arrives as nil, and so does an empty slice.
+// Values travel as encoding/gob sends them: a pointer to a zero number, string or bool in a struct arrives as nil, and so
+// does an empty slice. A result of a type that contains itself, as a tree does, can have 1 MiB: who has got hold of
+// the process could otherwise nest it until no stack is large enough.
 func Register[A, R any](name string, function func(context.Context, A) (R, error)) *Func[A, R] {
 	site := callSite(2)
 	if err := checkType[A](); err != nil {
@@ -40,6 +44,7 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 	if err := checkType[R](); err != nil {
 		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
 	}
+	recursive := isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))
 	var arguments decoder[A]
 	functions.add(name, registered{site: site, run: func(ctx context.Context, argument []byte) ([]byte, error) {
 		a, err := arguments.decode(argument)
@@ -50,9 +55,13 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 		if err != nil {
 			return nil, err
 		}
-		return encode("result", name, r)
+		result, err := encode("result", name, r)
+		if err == nil && recursive && len(result) > recursiveSize {
+			return nil, errResult(name, len(result))
+		}
+		return result, err
 	}})
-	return &Func[A, R]{name: name}
+	return &Func[A, R]{name: name, recursive: recursive}
 }
 
 // Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,
@@ -66,6 +75,9 @@ func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) 
 	}
 	if bytes, err = c.call(ctx, f.name, bytes); err != nil {
 		return none, err
+	}
+	if f.recursive && len(bytes) > recursiveSize {
+		return none, errResult(f.name, len(bytes))
 	}
 	result, err := f.results.decode(bytes)
 	if err != nil {

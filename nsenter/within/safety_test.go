@@ -31,7 +31,7 @@ const inside = "mount --make-rprivate /\nmount -t proc proc /proc"
 
 // overwrite is what a hostile process in a container does: it takes hold of the program of a process
 // that enters (CVE-2019-5736), waits until nobody executes it, and writes to it.
-var overwrite = Register("test.overwrite", func(ctx context.Context, _ struct{}) (string, error) {
+var overwrite = Register("test.overwrite", func(ctx context.Context, program string) (string, error) {
 	for ctx.Err() == nil {
 		entries, err := os.ReadDir("/proc")
 		if err != nil {
@@ -42,11 +42,11 @@ var overwrite = Register("test.overwrite", func(ctx context.Context, _ struct{})
 			if err != nil || pid == os.Getpid() || pid == 1 {
 				continue
 			}
-			if comm, _ := os.ReadFile("/proc/" + entry.Name() + "/comm"); string(comm) != "runc:[2:INIT]\n" {
-				continue
-			}
 			exe := "/proc/" + entry.Name() + "/exe"
 			name, _ := os.Readlink(exe)
+			if !strings.Contains(name, program) {
+				continue
+			}
 			file, err := os.Open(exe)
 			if err != nil {
 				continue
@@ -84,7 +84,8 @@ var linger = Register("test.linger", func(context.Context, struct{}) (struct{}, 
 	return struct{}{}, nil
 })
 
-// The victim enters a container, as PATH-less as a program of its own, which it is a copy of.
+// The victim enters a container, as PATH-less as a program of its own, which it is a copy of. What it runs there is a
+// function, or a program.
 func init() {
 	roles["victim"] = func() error {
 		pid, err := strconv.Atoi(os.Args[1])
@@ -92,8 +93,14 @@ func init() {
 			return err
 		}
 		noSealedCopy = os.Args[2] == "unprotected"
-		_, err = linger.Call(context.Background(), &Proc{Target: Of(pid, PID|Mount)}, struct{}{})
-		return err
+		p := &Proc{Target: Of(pid, PID|Mount)}
+		if len(os.Args) == 3 {
+			_, err = linger.Call(context.Background(), p, struct{}{})
+			return err
+		}
+		c := Command(p, os.Args[3], "wait")
+		c.FromCaller = true
+		return c.Run(context.Background())
 	}
 }
 
@@ -101,24 +108,44 @@ func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
 	requireRoot(t)
 	target := fixture(t, PID|Mount, inside)
 	nothingLeft(t)
-	original, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, protection := range []string{"protected", "unprotected"} {
-		t.Run(protection, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "victim")
-			if err := os.WriteFile(path, original, 0o755); err != nil {
+	for _, attacked := range []struct{ what, protection, name string }{
+		{"function", "protected", "memfd:within"},
+		{"function", "unprotected", "/victim"},
+		{"program", "protected", "memfd:static"},
+		{"program", "unprotected", "/static"},
+	} {
+		t.Run(attacked.what+" "+attacked.protection, func(t *testing.T) {
+			dir := t.TempDir()
+			static := filepath.Join(dir, "static")
+			build := exec.Command("go", "build", "-o", static, "testdata/static.go")
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if output, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			executed := filepath.Join(dir, "victim")
+			text, err := os.ReadFile("/proc/self/exe")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(executed, text, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path, arguments := executed, []string{strconv.Itoa(target), attacked.protection}
+			if attacked.what == "program" {
+				path, arguments = static, append(arguments, static)
+			}
+			original, err := os.ReadFile(path)
+			if err != nil {
 				t.Fatal(err)
 			}
 			attacker := make(chan string)
 			ctx := deadline(t, 15*time.Second)
 			go func() {
-				said, err := overwrite.Call(ctx, &Proc{Target: Of(target, PID|Mount)}, struct{}{})
+				said, err := overwrite.Call(ctx, &Proc{Target: Of(target, PID|Mount)}, attacked.name)
 				attacker <- fmt.Sprintf("%s (%v)", said, err)
 			}()
-			victim := inRole("victim", strconv.Itoa(target), protection)
-			victim.Path = path
+			victim := inRole("victim", arguments...)
+			victim.Path = executed
 			if output, err := victim.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, output)
 			}
@@ -129,17 +156,48 @@ func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
 			}
 			same := bytes.Equal(now, original)
 			t.Logf("the attacker found %s", said)
-			if protection == "unprotected" {
+			if attacked.protection == "unprotected" {
 				// Else the attack would prove nothing.
 				if same || !strings.Contains(said, "overwritten") {
 					t.Errorf("the attack does not work without the protection: %s", said)
 				}
 				return
 			}
-			if !same || !strings.Contains(said, "memfd:within") || !strings.Contains(said, "operation not permitted") {
+			if !same || !strings.Contains(said, attacked.name) || !strings.Contains(said, "operation not permitted") {
 				t.Errorf("want it refused to write to the copy, got %s; the program is the same: %v", said, same)
 			}
 		})
+	}
+}
+
+var groups = Register("test.groups", func(context.Context, struct{}) ([]int, error) { return os.Getgroups() })
+
+// The member enters a user namespace, in which its groups are nobody.
+func init() {
+	roles["member"] = func() error {
+		pid, err := strconv.Atoi(os.Args[1])
+		if err != nil {
+			return err
+		}
+		own, err := os.Getgroups()
+		if err != nil {
+			return err
+		}
+		inside, err := groups.Call(context.Background(), &Proc{Target: Of(pid, All)}, struct{}{})
+		fmt.Print(own, inside)
+		return err
+	}
+}
+
+func TestGroupsOfTheCallerStayOutside(t *testing.T) {
+	requireRoot(t)
+	target := fixture(t, User, "")
+	nothingLeft(t)
+	cmd := inRole("member", strconv.Itoa(target))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{0, 4242}}}
+	output, err := cmd.CombinedOutput()
+	if err != nil || string(output) != "[0 4242] []" {
+		t.Errorf("got %q (%v)", output, err)
 	}
 }
 
@@ -523,6 +581,7 @@ func TestSealedCopyIsTriedAgain(t *testing.T) {
 // When a child's files are put on their numbers, some are moved out of the way first, to above the highest
 // of them. That is where the copy of the program is if a file has the number before it.
 func TestCopyIsExecutedWhateverNumbersFilesHave(t *testing.T) {
+	requireRoot(t)
 	target := fixture(t, Mount|UTS, "hostname up-there")
 	sealedCopy, err := sealed()
 	if err != nil {

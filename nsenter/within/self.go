@@ -32,7 +32,8 @@ const ownProgram = "/proc/self/exe"
 
 // kept is the copy of it that is started where somebody could get at the original: a process in
 // another pid or mount namespace can open its own /proc/PID/exe, or that of ours, and write to what it
-// finds there once it is not being executed any more (CVE-2019-5736).
+// finds there once it is not being executed any more (CVE-2019-5736). The same goes for what is executed there in its
+// place, a script of which the interpreter is /proc/self/exe for instance.
 var kept struct {
 	mutex sync.Mutex
 	file  *os.File // nil: not made yet
@@ -57,7 +58,12 @@ func sealed() (*os.File, error) {
 	if kept.file != nil {
 		return kept.file, nil
 	}
-	file, err := makeSealed()
+	original, err := os.Open(ownProgram)
+	if err != nil {
+		return nil, fmt.Errorf("within: failed to open this program: %w", err)
+	}
+	defer original.Close()
+	file, err := makeSealed(original, "within")
 	if err != nil {
 		return nil, err
 	}
@@ -65,23 +71,18 @@ func sealed() (*os.File, error) {
 	return file, nil
 }
 
-func makeSealed() (*os.File, error) {
-	original, err := os.Open(ownProgram)
+func makeSealed(program *os.File, name string) (*os.File, error) {
+	file, err := memfd(name)
 	if err != nil {
-		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
+		return nil, fmt.Errorf("within: failed to copy %s: %w", program.Name(), err)
 	}
-	defer original.Close()
-	file, err := memfd("within")
-	if err != nil {
-		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
-	}
-	if _, err := io.Copy(file, original); err != nil {
+	if _, err := io.Copy(file, program); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("within: failed to copy this program: %w", err)
+		return nil, fmt.Errorf("within: failed to copy %s: %w", program.Name(), err)
 	}
 	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), fAddSeals, allSeals); errno != 0 {
 		file.Close()
-		return nil, fmt.Errorf("within: failed to seal the copy of this program: %w", errno)
+		return nil, fmt.Errorf("within: failed to seal the copy of %s: %w", program.Name(), errno)
 	}
 	return file, nil
 }
@@ -107,7 +108,7 @@ func memfd(name string) (*os.File, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("fcntl", errno)
 	}
-	return os.NewFile(fd, "copy of "+ownProgram), nil
+	return os.NewFile(fd, name), nil
 }
 
 // maxFiles is how many descriptors a child can be given.
@@ -116,11 +117,11 @@ const maxFiles = 180
 // ownPath is what the child executes, and the file that is there if it is a sealed copy. The child has to
 // be given the file too: when its files are put on their numbers, numbers above all of them are used on the
 // way, and what is there is lost.
-func ownPath(joinsForeign bool) (string, *os.File, error) {
+func ownPath(toSeal bool) (string, *os.File, error) {
 	if err := checkProc(); err != nil {
 		return "", nil, err
 	}
-	if !joinsForeign || noSealedCopy {
+	if !toSeal {
 		return ownProgram, nil, nil
 	}
 	file, err := sealed()

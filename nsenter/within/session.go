@@ -35,6 +35,7 @@ type Session struct {
 	lastID uint64
 	closed bool  // by Close
 	err    error // once the process has ended: why calls fail
+	output error // and why output may be missing
 
 	done chan struct{} // closed when the process has ended
 }
@@ -82,6 +83,9 @@ func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, 
 		s.running.init.Kill() // if it has not ended by itself
 	}
 	<-s.done
+	if err == nil {
+		err = s.output
+	}
 	return result, err
 }
 
@@ -96,11 +100,16 @@ func errArgument(name string, size int) error {
 	return fmt.Errorf("within: the argument of %q has %d bytes: %w", name, size, ErrTooLarge)
 }
 
+func errResult(name string, size int) error {
+	return fmt.Errorf("within: the result of %q has %d bytes: %w", name, size, ErrTooLarge)
+}
+
 // Pid is the process's number.
 func (s *Session) Pid() int { return s.running.init.Pid }
 
 // Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
-// returns when nothing of the session is left. A process that does not end of itself within 5 seconds is killed.
+// returns when nothing of the session is left but what has left its process group. A process that does not end of
+// itself within 5 seconds is killed. An error is that of copying the output, see Proc.
 func (s *Session) Close() error {
 	s.mutex.Lock()
 	s.closed = true
@@ -110,7 +119,7 @@ func (s *Session) Close() error {
 	defer timer.Stop()
 	s.send(frame{kind: frameBye})
 	<-s.done
-	return nil
+	return s.output
 }
 
 // do makes a call.
@@ -208,9 +217,10 @@ func (s *Session) read() {
 	err := s.readAnswers()
 	// Nothing is expected of it any more. If it is ending already, its status stays what it is.
 	s.running.init.Kill()
-	state, _ := s.running.end()
+	state, _, outputErr := s.running.end()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.output = outputErr
 	switch fatal := s.running.init.Err(); {
 	case s.ctx.Err() != nil:
 		s.err = context.Cause(s.ctx)
@@ -229,7 +239,10 @@ func (s *Session) read() {
 func (s *Session) readAnswers() error {
 	frames := bufio.NewReader(s.running.init.Conn)
 	for {
-		f, err := readFrame(frames, s.limit)
+		f, err := readFrame(frames, max(s.limit, errorSize))
+		if err == nil && f.kind == frameResult && len(f.body) > s.limit {
+			err = fmt.Errorf("within: a result of %d bytes: %w", len(f.body), ErrTooLarge)
+		}
 		if errors.Is(err, ErrTooLarge) {
 			return err
 		}
@@ -258,10 +271,20 @@ func (s *Session) readAnswers() error {
 	}
 }
 
-func encodeError(err error) []byte {
-	var buffer bytes.Buffer
-	gob.NewEncoder(&buffer).Encode(sendable(err)) // of a type that can be encoded
-	return buffer.Bytes()
+// errorSize is how large an error can be when it is sent, whatever MaxMessage is.
+const errorSize = 64 << 10
+
+func encodeError(err error, limit int) []byte {
+	s := sendable(err)
+	limit = max(limit, errorSize)
+	for {
+		var buffer bytes.Buffer
+		gob.NewEncoder(&buffer).Encode(s) // of a type that can be encoded
+		if buffer.Len() <= limit {
+			return buffer.Bytes()
+		}
+		s.Text, s.Stack = s.Text[:min(len(s.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
+	}
 }
 
 func decodeError(text []byte) (err error) {

@@ -45,8 +45,8 @@
 //
 // # What holds
 //
-// The child is this program, whatever lies at its path by now. If it joins a pid or mount namespace
-// without making a user namespace, it is a sealed copy of it, which nothing inside can write to
+// The child is this program, whatever lies at its path by now. In another pid or mount namespace than the
+// caller's it is a sealed copy of it, and so is a program of the caller's: nothing inside can write to it
 // (CVE-2019-5736).
 //
 // Of a joined mount namespace no code is loaded: Init makes the C library, where that is glibc, look up
@@ -55,8 +55,9 @@
 // osusergo and netgo.
 //
 // A function's process has the environment, standard streams and files that Proc gives it, and cwd in
-// the root of its mount namespace. It ends, with all that is in its process group, when the caller ends,
-// in whatever way. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started:
+// the root of its mount namespace. In a joined user namespace it has none of the caller's groups, if groups can be set
+// there at all. It ends, with all that is in its process group, when the caller ends,
+// in whatever way. A program does not. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started:
 // that can be waited for, in a later call too.
 //
 // What comes back from it is taken for untrusted: it was in a place where others are root.

@@ -49,6 +49,8 @@ type Launch struct {
 	reply  Reply
 	reaped bool        // the launched process is, so Pid may be another's
 	killer *time.Timer // will kill the group
+	killed bool        // the group has been, and who is waited for from now on is killed too
+	stage1 int         // who is waited for as reply.Stage1, or 0
 
 	stage1Reaped bool // reply.Stage1 may be another's
 }
@@ -189,11 +191,25 @@ func (l *Launch) waitLaunched() error {
 
 // waitStage1 waits for what the reply calls stage 1. It may be ourselves: then there was none.
 func (l *Launch) waitStage1() error {
-	if a := l.reply.Stage1; a > 0 && a != os.Getpid() && !l.stage1Reaped {
-		l.stage1Reaped = true // its number is free then, and may be another child's when we undo
-		reap(a)
+	a := l.reply.Stage1
+	if a <= 0 || a == os.Getpid() || l.stage1Reaped {
+		return nil
 	}
+	l.waitFor(a)
+	PeekStatus(a)
+	l.waitFor(0)
+	l.stage1Reaped = true // its number is free then, and may be another child's when we undo
+	reap(a)
 	return nil // whatever came of it, as with runc
+}
+
+func (l *Launch) waitFor(stage1 int) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.stage1 = stage1
+	if l.killed {
+		l.killLocked()
+	}
 }
 
 func (l *Launch) setReaped() {
@@ -217,25 +233,35 @@ func (l *Launch) Interrupt() {
 	}
 }
 
-// killGroup kills the launched process and all that has not left its process group, the number of
-// which is nobody else's for as long as the launched process is not reaped.
+// killGroup kills the launched process and all that has not left its process group.
 func (l *Launch) killGroup() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if !l.reaped {
-		syscall.Kill(-l.Pid, syscall.SIGKILL)
+	l.killed = true
+	l.killLocked()
+}
+
+// killLocked does it for as long as the group's number is nobody else's: the launched process has not been reaped, or
+// stage 1, which it contains and which can be stuck at its end, has not.
+func (l *Launch) killLocked() {
+	if l.reaped {
+		if group, err := syscall.Getpgid(l.stage1); l.stage1 == 0 || err != nil || group != l.Pid {
+			return
+		}
 	}
+	syscall.Kill(-l.Pid, syscall.SIGKILL)
 }
 
 // Undo ends what is left of a launch, once Drive has returned, and closes Conn.
 func (l *Launch) Undo() {
-	if !l.reaped { // nobody else writes it any more
+	wasReaped := l.reaped // nobody else writes it any more
+	if !wasReaped {
 		l.Interrupt()
 		l.Status, _ = PeekStatus(l.Pid)
-		// Those that have not been reported.
-		l.killGroup()
-		l.setReaped()
 	}
+	// Those that have not been reported.
+	l.killGroup()
+	l.setReaped()
 	// Nobody writes to INITPIPE any more but an init process that has been reported. In that case it
 	// has left the group, or will, and is no longer tied to anybody's life.
 	if l.reply.Init == 0 && strings.HasSuffix(l.Line(), "\n") {
@@ -247,6 +273,13 @@ func (l *Launch) Undo() {
 		Forget(l.reply.Init)
 		l.waitStage1()
 	}
+	if !wasReaped { // else it has reported everybody, and its number may be another's
+		l.reapUnreported()
+	}
+	l.Conn.Close()
+}
+
+func (l *Launch) reapUnreported() {
 	launched, ok := readStat(l.Pid)
 	reapGroup(l.Pid)
 	// Not before the group is reaped: until then one of it may still be leaving. (Not ok: SIGCHLD is ignored, so there
@@ -254,5 +287,4 @@ func (l *Launch) Undo() {
 	if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() && l.reply.Init == 0 && ok {
 		l.reapStrays(launched)
 	}
-	l.Conn.Close()
 }

@@ -13,9 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
-	"time"
 
-	"nsenter-cpp.example/internal/launcher"
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
 
@@ -85,26 +83,6 @@ func (p *Proc) maxMessage() int {
 // executed and a copy of this program, if there are, namespaces, and at the end the socket for requests.
 // INITPIPE and LOGPIPE follow. JOINED is the namespaces that were joined, as a number.
 const envInternal = "_NSENTER_WITHIN"
-
-// running is a process of this package's, as its parent has it.
-type running struct {
-	init     *parent.Init
-	requests *os.File
-	stdio    *stdio
-	ended    chan struct{} // closed when the process has ended, and may not have been reaped
-}
-
-func newRunning(init *parent.Init, requests *os.File, stdio *stdio) *running {
-	r := &running{init, requests, stdio, make(chan struct{})}
-	go func() {
-		defer close(r.ended)
-		launcher.PeekStatus(init.Pid)
-		// What it has written is there. Whoever else has its end of the socket, a process that it has forked
-		// for instance, could keep us waiting for ever.
-		init.Conn.SetReadDeadline(time.Now().Add(time.Second))
-	}()
-	return r
-}
 
 // launch starts the child and returns when it is on its way to Init. With a command, nil for functions, that is
 // the caller's program, the child has it as a descriptor; the number is that there, or else -1.
@@ -279,28 +257,4 @@ func requestSocket() (ours, theirs *os.File, err error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	return os.NewFile(uintptr(pair[0]), "requests"), os.NewFile(uintptr(pair[1]), "requests"), nil
-}
-
-// sendNow sends what the socket for requests has room for, and returns the rest.
-func (r *running) sendNow(text []byte) (rest []byte) {
-	rest = text
-	raw, err := r.requests.SyscallConn()
-	if err != nil {
-		return rest
-	}
-	raw.Control(func(fd uintptr) {
-		n, err := syscall.SendmsgN(int(fd), text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-		if err == nil {
-			rest = text[n:]
-		}
-	})
-	return rest
-}
-
-// end waits for the end of the process and of what copies its output.
-func (r *running) end() (state *os.ProcessState, err, outputErr error) {
-	<-r.ended // nobody waits for its number any more when that may be another's
-	state, err = r.init.Wait()
-	r.requests.Close()
-	return state, err, r.stdio.wait()
 }

@@ -195,18 +195,19 @@ func (l *Launch) waitStage1() error {
 	if a <= 0 || a == os.Getpid() || l.stage1Reaped {
 		return nil
 	}
-	l.waitFor(a)
+	l.setStage1(a)
 	PeekStatus(a)
-	l.waitFor(0)
+	l.setStage1(0)
 	l.stage1Reaped = true // its number is free then, and may be another child's when we undo
 	reap(a)
 	return nil // whatever came of it, as with runc
 }
 
-func (l *Launch) waitFor(stage1 int) {
+// setStage1 says who is waited for, or 0. It is killed at once if the group has been: nobody else would end the wait.
+func (l *Launch) setStage1(pid int) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.stage1 = stage1
+	l.stage1 = pid
 	if l.killed {
 		l.killLocked()
 	}
@@ -241,15 +242,17 @@ func (l *Launch) killGroup() {
 	l.killLocked()
 }
 
-// killLocked does it for as long as the group's number is nobody else's: the launched process has not been reaped, or
-// stage 1, which it contains and which can be stuck at its end, has not.
+// killLocked does it, with the mutex held, for as long as the group's number is nobody else's: the launched process has
+// not been reaped, or stage 1, which is in the group and can be stuck at its end, has not.
 func (l *Launch) killLocked() {
-	if l.reaped {
-		if group, err := syscall.Getpgid(l.stage1); l.stage1 == 0 || err != nil || group != l.Pid {
-			return
-		}
+	held := !l.reaped
+	if l.stage1 != 0 {
+		group, err := syscall.Getpgid(l.stage1)
+		held = held || err == nil && group == l.Pid
 	}
-	syscall.Kill(-l.Pid, syscall.SIGKILL)
+	if held {
+		syscall.Kill(-l.Pid, syscall.SIGKILL)
+	}
 }
 
 // Undo ends what is left of a launch, once Drive has returned, and closes Conn.
@@ -279,6 +282,7 @@ func (l *Launch) Undo() {
 	l.Conn.Close()
 }
 
+// reapUnreported waits for whoever the launched process, a zombie still, has created and not reported.
 func (l *Launch) reapUnreported() {
 	launched, ok := readStat(l.Pid)
 	reapGroup(l.Pid)

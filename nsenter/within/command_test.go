@@ -281,11 +281,7 @@ func TestCommandOfTheTargetOrTheCaller(t *testing.T) {
 	requireRoot(t)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "program")
-	build := exec.Command("go", "build", "-o", program, "testdata/static.go")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	buildStatic(t, program)
 	script := filepath.Join(dir, "script")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho \"the target's\"\n"), 0o755); err != nil {
 		t.Fatal(err)

@@ -92,6 +92,16 @@ var (
 	nothingLeft = testhelp.NothingLeft
 )
 
+// buildStatic builds testdata/static.go, a program that needs no library.
+func buildStatic(t *testing.T, path string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-o", path, "testdata/static.go")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
 // short is how long a call may take that is not about time.
 const short = 20 * time.Second
 

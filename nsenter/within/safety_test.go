@@ -117,11 +117,7 @@ func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
 		t.Run(attacked.what+" "+attacked.protection, func(t *testing.T) {
 			dir := t.TempDir()
 			static := filepath.Join(dir, "static")
-			build := exec.Command("go", "build", "-o", static, "testdata/static.go")
-			build.Env = append(os.Environ(), "CGO_ENABLED=0")
-			if output, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, output)
-			}
+			buildStatic(t, static)
 			executed := filepath.Join(dir, "victim")
 			text, err := os.ReadFile("/proc/self/exe")
 			if err != nil {

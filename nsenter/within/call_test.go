@@ -268,7 +268,7 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
 	s := &Session{running: &running{init: &parent.Init{Conn: ours}}, limit: 100}
-	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: larger than MaxMessage" {
+	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,7 +23,7 @@ var (
 	// ErrNested: a function that runs within namespaces cannot call another one from there.
 	ErrNested = errors.New("within: a call from inside of a function")
 	// ErrTooLarge: an argument or a result is larger than Proc.MaxMessage, or than Register says.
-	ErrTooLarge = errors.New("within: larger than MaxMessage")
+	ErrTooLarge = errors.New("within: too large")
 	// ErrClosed: the session has been closed.
 	ErrClosed = errors.New("within: the session is closed")
 	// ErrNotRegistered: the child has no function with this name. Something has registered it in the

@@ -541,6 +541,23 @@ func TestSealedCopyIsThisProgram(t *testing.T) {
 	}
 }
 
+var ownExe = Register("test.own-exe", func(context.Context, struct{}) (string, error) { return os.Readlink("/proc/self/exe") })
+
+// TestWhoIsASealedCopy: whoever is where others could get at this program, or execute it.
+func TestWhoIsASealedCopy(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	for _, c := range []struct {
+		kinds  Namespaces
+		sealed bool
+	}{{User, false}, {User | Net, false}, {User | PID, true}, {User | Mount, true}} {
+		got, err := ownExe.Call(deadline(t, short), &Proc{New: c.kinds}, struct{}{})
+		if err != nil || strings.HasPrefix(got, "/memfd:within") != c.sealed {
+			t.Errorf("%v: %s (%v)", c.kinds, got, err)
+		}
+	}
+}
+
 func TestSealedCopyIsTriedAgain(t *testing.T) {
 	first, err := sealed()
 	if err != nil {

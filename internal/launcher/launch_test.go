@@ -33,38 +33,57 @@ func TestStage1IsReapedOnce(t *testing.T) {
 }
 
 // TestStage1ThatIsStuckIsKilled: in the order in which the launched process is reaped first, it is all that the group
-// has left, and nobody but the parent can end it.
+// has left, and nobody but the parent can end it. A stage 1 in another group says nothing about whose the group is by
+// now: another child stands for who has the number.
 func TestStage1ThatIsStuckIsKilled(t *testing.T) {
-	for _, when := range []string{"before it is waited for", "while it is waited for", "after it has left the group"} {
-		launched := exec.Command("sleep", "60")
-		launched.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := launched.Start(); err != nil {
+	start := func(seconds string, group int) *exec.Cmd {
+		t.Helper()
+		c := exec.Command("sleep", seconds)
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: group}
+		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		stage1 := exec.Command("sleep", "5")
-		stage1.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: launched.Process.Pid}
-		if when == "after it has left the group" {
-			stage1.SysProcAttr.Pgid = 0
+		return c
+	}
+	for _, c := range []struct {
+		what                   string
+		isInGroup, isWaitedFor bool
+	}{
+		{"killed before it is waited for", true, false},
+		{"killed while it is waited for", true, true},
+		{"in another group", false, false},
+	} {
+		launched := start("60", 0)
+		group := launched.Process.Pid
+		var other *exec.Cmd
+		stage1Group := group
+		if !c.isInGroup {
+			other, stage1Group = start("60", group), 0
 		}
-		if err := stage1.Start(); err != nil {
-			t.Fatal(err)
-		}
+		stage1 := start("5", stage1Group)
 		launched.Process.Kill()
 		launched.Wait()
-		l := Launch{Pid: launched.Process.Pid, reaped: true, reply: Reply{Stage1: stage1.Process.Pid}}
-		start := time.Now()
-		if when == "while it is waited for" {
+		l := Launch{Pid: group, reaped: true, reply: Reply{Stage1: stage1.Process.Pid}}
+		began := time.Now()
+		if c.isWaitedFor {
 			time.AfterFunc(100*time.Millisecond, l.killGroup)
 		} else {
 			l.killGroup()
 		}
 		l.waitStage1()
-		left := when == "after it has left the group"
-		if took := time.Since(start); (took < 4*time.Second) == left {
-			t.Errorf("%s: took %v", when, took)
+		if took := time.Since(began); (took < 4*time.Second) != c.isInGroup {
+			t.Errorf("%s: took %v", c.what, took)
 		}
 		if err := stage1.Wait(); err == nil {
-			t.Error("stage 1 has not been reaped")
+			t.Errorf("%s: it has not been reaped", c.what)
 		}
+		if other == nil {
+			continue
+		}
+		if stat, ok := readStat(other.Process.Pid); !ok || stat.ends() {
+			t.Errorf("%s: another child has been killed", c.what)
+		}
+		other.Process.Kill()
+		other.Wait()
 	}
 }

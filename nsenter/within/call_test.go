@@ -64,7 +64,7 @@ var (
 			return 0, err
 		}
 		defer syscall.Close(fd)
-		ghost := exec.Command("/bin/sleep", "60")
+		ghost := exec.Command("/bin/sleep", "20")
 		ghost.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := ghost.Start(); err != nil {
 			return 0, err

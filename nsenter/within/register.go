@@ -44,7 +44,6 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 	if err := checkType[R](); err != nil {
 		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
 	}
-	recursive := isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))
 	var arguments decoder[A]
 	functions.add(name, registered{site: site, run: func(ctx context.Context, argument []byte) ([]byte, error) {
 		a, err := arguments.decode(argument)
@@ -55,13 +54,9 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 		if err != nil {
 			return nil, err
 		}
-		result, err := encode("result", name, r)
-		if err == nil && recursive && len(result) > recursiveSize {
-			return nil, errResult(name, len(result))
-		}
-		return result, err
+		return encode("result", name, r)
 	}})
-	return &Func[A, R]{name: name, recursive: recursive}
+	return &Func[A, R]{name: name, recursive: isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))}
 }
 
 // Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,

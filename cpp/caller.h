@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whom nothing is done for, whatever is asked.
+// Whom nothing is done for, whatever is asked, and whom it is done for in another way.
 
 #pragma once
 
@@ -9,15 +9,17 @@
 
 namespace nsenter {
 
-/// True if the program runs with privileges its caller does not have (set-uid, file capabilities).
-/// Nothing in its environment may be believed then, not even where errors go.
+/// True if the program runs with privileges its caller does not have (set-uid, file capabilities):
+/// that caller's environment must not steer it.
 bool IsPrivilegedProgram();
+/// Which these are.
+Error ExplainPrivileges();
 
-/// An error if this process has more than one thread, and so cannot be put into namespaces.
-Status RefuseThreads();
+/// An error if the init process could not go on, or nobody could reap it: if this code is in a
+/// library that the program is loading, or the parent is outside of our pid namespace.
+Status RefuseCaller();
 
-/// An error if the parent, which would have to reap this process's siblings, is outside of its pid
-/// namespace.
-Status RefuseParentOutside();
+/// True if this process has more than one thread, and so cannot be put into namespaces.
+bool HasThreads();
 
 }  // namespace nsenter

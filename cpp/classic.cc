@@ -2,8 +2,9 @@
 
 #include "classic.h"
 
+#include "caller.h"
+#include "channel.h"
 #include "fd.h"
-#include "gate.h"
 #include "hand_over.h"
 #include "init_process.h"
 #include "namespace_type.h"
@@ -11,6 +12,7 @@
 #include "own_proc.h"
 #include "reply.h"
 #include "sys.h"
+#include "working_copy.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -36,38 +38,38 @@ constexpr char kFailed = 'f';      // init process: it is not, and I say why
 Result<UniqueFd> OpenConsole(const char* path) {
   if (path == nullptr) return UniqueFd();
   // Without O_NOCTTY a session leader would acquire it here, and the init process could not.
-  UniqueFd console(sys::Open(AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!console.valid())
-    return Error::WithCode(console.get(), "failed to open console \"", path, '"');
-  const int result = sys::IsTerminal(console.get());
-  if (result < 0) return Error::WithCode(result, "failed to use console \"", path, '"');
+  ASSIGN_OR_RETURN(UniqueFd console,
+                   CheckFd(sys::Open(AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC),
+                           "failed to open console \"", path, '"'));
+  RETURN_IF_ERROR(
+      Check(sys::IsTerminal(console.get()), "failed to use console \"", path, '"'));
   return console;
 }
 
 /// Opens the namespace `name` of the process whose /proc/PID/ns is `folder`. None if this kernel
 /// has no such namespaces.
 Result<UniqueFd> OpenNamespaceOf(pid_t pid, int folder, const char* name) {
-  UniqueFd file(sys::Open(folder, name, O_RDONLY | O_CLOEXEC));
-  if (file.valid()) return file;
-  if (file.get() == -ENOENT) {
-    // A zombie's entries can be seen but not opened, and a process that has been reaped has none,
-    // while mount namespaces are in every kernel: only if that entry can be seen is the other one
-    // truly missing.
-    sys::FileId ignored = {};
-    const bool missing = sys::Identify(folder, name, AT_SYMLINK_NOFOLLOW, &ignored) == -ENOENT &&
-                         sys::Identify(folder, "mnt", AT_SYMLINK_NOFOLLOW, &ignored) == 0;
-    if (missing) return UniqueFd();
-    return Error::Of("failed to open ", name, " namespace of process ", pid, ": it has ended");
+  const int file = sys::Open(folder, name, O_RDONLY | O_CLOEXEC);
+  if (file != -ENOENT) {
+    return CheckFd(file, "failed to open ", name, " namespace of process ", pid);
   }
-  return Error::WithCode(file.get(), "failed to open ", name, " namespace of process ", pid);
+  // A zombie's entries can be seen but not opened, and a process that has been reaped has none,
+  // while mount namespaces are in every kernel: only if that entry can be seen is the other one
+  // truly missing.
+  sys::FileId ignored = {};
+  const bool missing = sys::Identify(folder, name, AT_SYMLINK_NOFOLLOW, &ignored) == -ENOENT &&
+                       sys::Identify(folder, "mnt", AT_SYMLINK_NOFOLLOW, &ignored) == 0;
+  if (missing) return UniqueFd();
+  return Error::Of("failed to open ", name, " namespace of process ", pid, ": it has ended");
 }
 
 /// One namespace after the other.
 Status JoinEachOf(pid_t pid) {
   FixedText<32> path;
   path.AppendAll("/proc/", pid, "/ns");
-  const UniqueFd folder(sys::Open(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return Error::WithCode(folder.get(), "failed to open ", path.view());
+  ASSIGN_OR_RETURN(const UniqueFd folder,
+                   CheckFd(sys::Open(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC),
+                           "failed to open ", path.view()));
 
   UniqueFd files[std::size(kJoined)];
   for (std::size_t i = 0; i < std::size(kJoined); ++i) {
@@ -75,11 +77,8 @@ Status JoinEachOf(pid_t pid) {
   }
   for (std::size_t i = 0; i < std::size(kJoined); ++i) {
     if (!files[i].valid()) continue;
-    const int result = sys::Setns(files[i].get(), kJoined[i].clone_flag);
-    if (result < 0) {
-      return Error::WithCode(result, "failed to join ", kJoined[i].name, " namespace of process ",
-                             pid);
-    }
+    RETURN_IF_ERROR(Check(sys::Setns(files[i].get(), kJoined[i].clone_flag), "failed to join ",
+                          kJoined[i].name, " namespace of process ", pid));
   }
   return {};
 }
@@ -95,58 +94,57 @@ Status JoinNamespacesOf(pid_t pid) {
   return JoinEachOf(pid);
 }
 
-/// Init process: takes the console, and lets the launched process know how that went. What fails
-/// here is said before the other is told. Taking the console fails before standard error is it.
-Status TakeConsoleAndTell(int console, Gate& gate, const Log& log) {
-  gate.KeepOpeningEnd();
+/// Init process: takes the console, and lets the launched process know that. What fails here is said
+/// before the other is told. Taking the console fails before standard error is it.
+Status TakeConsoleAndTell(int console, const Channel& verdict, Log& log) {
   Status taken = StartSession();
   if (taken.ok()) taken = TakeConsole(console);
-  if (taken.ok()) taken = gate.Open(kHasConsole);
+  if (taken.ok()) taken = verdict.Send(Word::kHasConsole);
   if (taken.ok()) return {};
+  log.TellFailureTo(verdict.ends().sending);
   log.Fatal(taken.error());
-  // If this fails too, the launched process sees our end instead.
-  (void)gate.Open(kFailed);
   return Error::AlreadyReported();
 }
 
 /// Launched process: waits until the init process has the console.
-Status WaitForConsole(Gate& gate) {
-  gate.KeepWaitingEnd();
-  ASSIGN_OR_RETURN(const char word, gate.Wait());
-  if (word == kFailed) return Error::AlreadyReported();
-  if (word != kHasConsole) return Error::Of("the init process ended before it had the console");
+Status WaitForConsole(Channel& verdict) {
+  verdict.GiveUpSending();
+  ASSIGN_OR_RETURN(const Word word, verdict.Receive());
+  if (word == Word::kFailed) return Error::AlreadyReported();
+  if (word != Word::kHasConsole) {
+    return Error::Of("the init process ended before it had the console");
+  }
   return {};
-}
-
-Status GoOnWithConsole(int pipe, int console, Log& log) {
-  ASSIGN_OR_RETURN(Gate gate, Gate::Make());
-  const auto prepare = [&] { return TakeConsoleAndTell(console, gate, log); };
-  const auto report = [&](pid_t init) -> Status {
-    RETURN_IF_ERROR(WaitForConsole(gate));
-    return WriteClassicReply(pipe, init);
-  };
-  return BecomeInitProcess({.memory = Memory::kCopied, .report = report, .prepare = prepare}, log);
-}
-
-Status GoOnWithoutConsole(int pipe, Log& log) {
-  const auto report = [&](pid_t init) { return WriteClassicReply(pipe, init); };
-  RETURN_IF_ERROR(
-      BecomeInitProcess({.memory = Memory::kShared, .report = report, .prepare = {}}, log));
-  return StartSession();
 }
 
 }  // namespace
 
-Status ServeClassic(const Environment& environment, Log& log) {
+Status ServeClassic(const Environment& environment, WorkingCopy& copy, Log& log) {
   ASSIGN_OR_RETURN(const pid_t pid, ParseNumber("_LIBCONTAINER_INITPID", environment.init_pid));
   if (pid == 0) return Error::Of("invalid _LIBCONTAINER_INITPID \"0\": not a process");
   ASSIGN_OR_RETURN(const int pipe,
                    ParseOpenFd("_LIBCONTAINER_INITPIPE", environment.init_pipe, O_WRONLY));
+  RETURN_IF_ERROR(RefuseCaller());
+  RETURN_IF_ERROR(copy.MakeIfThreads(log));
   // Before anything is joined: the path is the caller's.
   ASSIGN_OR_RETURN(const UniqueFd console, OpenConsole(environment.console_path));
   RETURN_IF_ERROR(JoinNamespacesOf(pid));
-  return console.valid() ? GoOnWithConsole(pipe, console.get(), log)
-                         : GoOnWithoutConsole(pipe, log);
+
+  Channel verdict;
+  if (console.valid()) {
+    ASSIGN_OR_RETURN(verdict, Channel::Make(kInitProcess, kLaunchedProcess));
+  }
+  const auto prepare = [&] { return TakeConsoleAndTell(console.get(), verdict, log); };
+  const auto report = [&](pid_t init) -> Status {
+    if (console.valid()) RETURN_IF_ERROR(WaitForConsole(verdict));
+    RETURN_IF_ERROR(copy.RequireLaunchedProcess());
+    return WriteClassicReply(pipe, init);
+  };
+  const auto leave = [&] { return copy.Finish(); };
+  HandOver hand_over = {
+      .init = {.takes_console = console.valid()}, .report = report, .leave = leave, .prepare = {}};
+  if (console.valid()) hand_over.prepare = prepare;
+  return BecomeInitProcess(hand_over, log);
 }
 
 }  // namespace nsenter

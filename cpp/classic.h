@@ -8,10 +8,11 @@
 #include "environment.h"
 #include "error.h"
 #include "log.h"
+#include "working_copy.h"
 
 namespace nsenter {
 
-/// Returns in the init process, or in the launched process an error.
-Status ServeClassic(const Environment& environment, Log& log);
+/// Returns in the init process, or in the launched process, or its working copy, an error.
+Status ServeClassic(const Environment& environment, WorkingCopy& copy, Log& log);
 
 }  // namespace nsenter

@@ -45,15 +45,19 @@ Result<int> ParseNumber(std::string_view name, const char* value) {
   return static_cast<int>(number);
 }
 
-Result<int> ParseOpenFd(std::string_view name, const char* value, int access) {
-  ASSIGN_OR_RETURN(const int fd, ParseNumber(name, value));
-  const int flags = sys::StatusFlags(fd);
-  if (flags < 0) return Error::WithCode(flags, "invalid ", name, " \"", value, '"');
+Status CheckOpenFd(std::string_view name, int fd, int access) {
+  ASSIGN_OR_RETURN(const int flags, Check(sys::StatusFlags(fd), "invalid ", name, " \"", fd, '"'));
   const int opened_for = flags & O_ACCMODE;
   if (opened_for != O_RDWR && opened_for != access) {
-    return Error::Of("invalid ", name, " \"", value, "\": not open for ",
+    return Error::Of("invalid ", name, " \"", fd, "\": not open for ",
                      access == O_WRONLY ? "writing" : "reading and writing");
   }
+  return {};
+}
+
+Result<int> ParseOpenFd(std::string_view name, const char* value, int access) {
+  ASSIGN_OR_RETURN(const int fd, ParseNumber(name, value));
+  RETURN_IF_ERROR(CheckOpenFd(name, fd, access));
   return fd;
 }
 

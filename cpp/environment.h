@@ -29,7 +29,10 @@ struct Environment {
 /// parents write it, and at most INT_MAX. The error names the variable and its value.
 Result<int> ParseNumber(std::string_view name, const char* value);
 
-/// As ParseNumber, for the number of a descriptor that is open for `access` (O_WRONLY or O_RDWR).
+/// An error, which names the variable, if `fd` is not open for `access` (O_WRONLY or O_RDWR).
+Status CheckOpenFd(std::string_view name, int fd, int access);
+
+/// Both: the number of a descriptor that is open for `access`.
 Result<int> ParseOpenFd(std::string_view name, const char* value, int access);
 
 /// An error if a runc before 1.2.0 is the parent, which waits for messages that are not sent any

@@ -16,6 +16,12 @@ namespace nsenter {
 /// text that was cut says so.
 inline constexpr std::size_t kErrorTextSize = 1000;
 
+// A build that is not optimised counts the texts, and ends the program when one is asked for that
+// is there no more.
+#if !defined(NDEBUG) && !defined(__OPTIMIZE__)
+#define NSENTER_COUNT_ERRORS
+#endif
+
 /// What failed: "failed to join net namespace /proc/42/ns/net", lower case, without a full stop,
 /// and without strerror, which is added where the error is printed. `code` is an errno, or 0 where
 /// no system call failed.
@@ -26,46 +32,45 @@ inline constexpr std::size_t kErrorTextSize = 1000;
 class [[nodiscard]] Error {
  public:
   template <typename... Pieces>
-  static Error Of(const Pieces&... pieces) {
+  [[gnu::always_inline]] static Error Of(const Pieces&... pieces) {
     return WithCode(0, pieces...);
   }
 
   /// `code` as the wrappers in sys.h return it, negated or not.
   template <typename... Pieces>
-  [[gnu::cold, gnu::noinline]] static Error WithCode(int code, const Pieces&... pieces) {
-    FixedText<kErrorTextSize> text;
-    text.AppendAll(pieces...);
-    std::memcpy(text_, text.view().data(), text.size());
-    text_size_ = text.size();
-    Error error;
-    error.code_ = code < 0 ? -code : code;
-    return error;
+  [[gnu::always_inline]] static Error WithCode(int code, const Pieces&... pieces) {
+    return FromPieces(code, Piece(pieces)...);
   }
 
   /// The process that failed has said so itself; whoever sees this error ends without a word.
   static Error AlreadyReported() {
     Error error;
-    error.reported_ = true;
+    error.code_ = kReported;
     return error;
   }
 
-  [[nodiscard]] int code() const { return code_; }
-  [[nodiscard]] bool reported() const { return reported_; }
-  [[nodiscard]] std::string_view text() const {
-    return reported_ ? std::string_view() : std::string_view(text_, text_size_);
-  }
+  [[nodiscard]] int code() const { return reported() ? 0 : code_; }
+  [[nodiscard]] bool reported() const { return code_ == kReported; }
+  [[nodiscard]] std::string_view text() const;
 
  private:
   template <typename T>
   friend class Result;
   friend class Status;
   Error() = default;
+  // By value, in registers, and one function for each number of pieces.
+  template <std::same_as<Piece>... Pieces>
+  [[gnu::cold, gnu::noinline]] static Error FromPieces(int code, Pieces... pieces) {
+    const Piece list[] = {pieces...};
+    return Make(code, list, sizeof...(pieces));
+  }
+  [[gnu::cold]] static Error Make(int code, const Piece* pieces, std::size_t count);
 
-  static inline constinit std::size_t text_size_ = 0;
-  static inline constinit char text_[kErrorTextSize] = {};
-
+  static constexpr int kReported = -1;
   int code_ = 0;
-  bool reported_ = false;
+#ifdef NSENTER_COUNT_ERRORS
+  unsigned number_ = 0;
+#endif
 };
 
 /// Success, or an Error.
@@ -102,6 +107,16 @@ class [[nodiscard]] Result {
   T value_{};
   Error error_;
 };
+
+/// What a wrapper in sys.h has returned: the number, or the error that `pieces` say.
+///
+///     RETURN_IF_ERROR(Check(sys::Setns(fd, type), "failed to join ", name));
+template <typename... Pieces>
+[[gnu::always_inline]] inline Result<int> Check(int result, const Pieces&... pieces) {
+  if (result >= 0) [[likely]]
+    return result;
+  return Error::WithCode(result, pieces...);
+}
 
 }  // namespace nsenter
 

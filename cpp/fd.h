@@ -5,17 +5,18 @@
 #pragma once
 
 #include "base.h"
+#include "error.h"
 #include "sys.h"
 
 #include <utility>
 
 namespace nsenter {
 
-/// Closes the descriptor it holds. A negative number is none: it may be the errno that a wrapper of
-/// sys.h returned in a descriptor's place.
+/// Closes the descriptor it holds, if any.
 class UniqueFd {
  public:
   UniqueFd() = default;
+  /// `fd` is open, and from now on this object's.
   explicit UniqueFd(int fd) : fd_(fd) {}
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
   UniqueFd& operator=(UniqueFd&& other) noexcept {
@@ -24,7 +25,9 @@ class UniqueFd {
   }
   UniqueFd(const UniqueFd&) = delete;
   UniqueFd& operator=(const UniqueFd&) = delete;
-  ~UniqueFd() { Reset(); }
+  ~UniqueFd() {
+    if (valid()) sys::Close(fd_);
+  }
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
@@ -37,6 +40,15 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+/// The owner of the descriptor that a wrapper in sys.h has returned, or the error that `pieces`
+/// say.
+template <typename... Pieces>
+[[gnu::always_inline]] inline Result<UniqueFd> CheckFd(int fd, const Pieces&... pieces) {
+  if (fd >= 0) [[likely]]
+    return UniqueFd(fd);
+  return Error::WithCode(fd, pieces...);
+}
 
 }  // namespace nsenter
 

@@ -2,51 +2,55 @@
 
 #include "hand_over.h"
 
+#include "channel.h"
 #include "clone.h"
-#include "gate.h"
+#include "init_process.h"
+#include "signals.h"
 #include "sys.h"
 
-#include <cerrno>
 #include <csetjmp>
-#include <sched.h>
 
 namespace nsenter {
 namespace {
 
-/// The launched process's last words.
-[[noreturn]] void Leave(const Status& reported, const Log& log) {
-  if (!reported.ok()) log.Fatal(reported.error());
-  sys::Exit(reported.ok() ? 0 : 1);
+/// What both sides have when they begin.
+struct HandOverState {
+  const HandOver& hand_over;
+  Log& log;
+  BlockedSignals signals;
+  Channel channel;  // on which the init process waits for the launched process
+};
+
+/// The launched process's last words. A failure is the init process's end: it is not told that it
+/// was reported.
+[[noreturn]] void Leave(Status status, const HandOverState& state) {
+  if (status.ok()) status = state.hand_over.leave.Take();
+  if (!status.ok()) state.log.Fatal(status.error());
+  sys::Exit(status.ok() ? 0 : 1);
 }
 
-constexpr char kReported = 'r';  // launched process: the parent knows of you
-
-// With a copy of the memory, the two have a gate between them.
-
-Status PassGate(Gate& gate, const HandOver& hand_over) {
-  gate.KeepWaitingEnd();
-  RETURN_IF_ERROR(hand_over.prepare.Take());
-  ASSIGN_OR_RETURN(const char word, gate.Wait());
-  // The launched process has ended before its time. If it failed, it has said so itself.
-  if (word != kReported) return Error::AlreadyReported();
-  return {};
+Status Report(const HandOverState& state, pid_t init) {
+  RETURN_IF_ERROR(state.signals.Restore());
+  return state.hand_over.report.Take(init);
 }
 
-Status ReportAndOpenGate(Gate& gate, const HandOver& hand_over, pid_t init) {
-  gate.KeepOpeningEnd();
-  RETURN_IF_ERROR(hand_over.report.Take(init));
-  return gate.Open(kReported);
-}
+// With a copy of the memory, the init process goes on as soon as it is told.
 
-Status HandOverCopy(const HandOver& hand_over, Log& log) {
-  ASSIGN_OR_RETURN(Gate gate, Gate::Make());
-  ASSIGN_OR_RETURN(const pid_t init, CloneSibling("the init process"));
+Status HandOverCopy(HandOverState& state) {
+  ASSIGN_OR_RETURN(const pid_t init, CloneCopy(Kinship::kSibling, kInitProcess));
   if (init != 0) {
-    log.SetProcess(ProcessTag::kLaunched);
-    Leave(ReportAndOpenGate(gate, hand_over, init), log);
+    state.log.SetProcess(ProcessTag::kLaunched);
+    Status reported = Report(state, init);
+    if (reported.ok()) reported = state.channel.Send(Word::kReported);
+    Leave(reported, state);
   }
-  log.SetProcess(ProcessTag::kInit);
-  return PassGate(gate, hand_over);
+  state.log.SetNewProcess(ProcessTag::kInit);
+  state.channel.GiveUpSending();
+  RETURN_IF_ERROR(state.hand_over.prepare.Take());
+  ASSIGN_OR_RETURN(const Word word, state.channel.Receive());
+  // The launched process has ended before its time. If it failed, it has said so itself.
+  if (word != Word::kReported) return Error::AlreadyReported();
+  return {};
 }
 
 // With the same memory, the launched process's end is what the init process waits for: then the
@@ -55,62 +59,86 @@ Status HandOverCopy(const HandOver& hand_over, Log& log) {
 /// What the two look at while both live, in the frame that the init process goes on in.
 struct Handshake {
   std::jmp_buf launched_frame;  // where the init process goes on
-  int launched_lives = 1;  // cleared by the kernel when the launched process has let go of memory
-  bool reported = false;   // the parent knows of the init process
-  Log* log;
+  ChannelEnds ends;
+  const Log* log;
+  bool reported = false;  // the parent knows of the init process
 };
 
 /// Init process, on a stack of its own, while the launched process still uses the other one.
 int WaitForTheLaunchedProcess(void* argument) {
   Handshake& handshake = *static_cast<Handshake*>(argument);
-  do {
-    const int result = sys::WaitWhile(&handshake.launched_lives, 1);
-    if (result < 0 && result != -EAGAIN) {
-      Log log = *handshake.log;
-      log.SetProcess(ProcessTag::kInit);
-      Leave(Error::WithCode(result, "failed to wait for the launched process"), log);
-    }
-  } while (__atomic_load_n(&handshake.launched_lives, __ATOMIC_ACQUIRE) != 0);
+  // By number: the launched process's own stays open until it ends, and so does the object that
+  // owns it.
+  handshake.ends.CloseSending();
+  const Status ended = handshake.ends.AwaitEnd();
+  if (!ended.ok()) {
+    Log log = *handshake.log;
+    log.SetNewProcess(ProcessTag::kInit);
+    log.Fatal(ended.error());
+    sys::Exit(1);
+  }
   // It has ended before its time. If it failed, it has said so itself.
   if (!handshake.reported) sys::Exit(1);
   // NOLINTNEXTLINE(cert-err52-cpp): to the other stack, without a destructor in between
   std::longjmp(handshake.launched_frame, 1);
 }
 
-/// Returns in the init process. A function of its own, with nothing in its frame that could change
-/// between the two returns of setjmp: what does is in `handshake`.
-[[gnu::noinline]] Status CloneAndLeave(Handshake& handshake, int* child_tid,
-                                       const HandOver& hand_over) {
+/// True in the init process, false in the launched process if memory cannot be shared. A function of
+/// its own, with nothing in its frame that could change between the two returns of setjmp: what
+/// does is in `handshake`.
+[[gnu::noinline]] bool CloneAndLeave(Handshake& handshake, HandOverState& state, int* tid_address) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
-  if (setjmp(handshake.launched_frame) != 0) return {};
-  ASSIGN_OR_RETURN(const pid_t init,
-                   CloneSharingMemory(WaitForTheLaunchedProcess, &handshake,
-                                      {CLONE_CHILD_SETTID, child_tid}, "the init process"));
-  handshake.log->SetProcess(ProcessTag::kLaunched);
-  const Status reported = hand_over.report.Take(init);
+  if (setjmp(handshake.launched_frame) != 0) return true;
+  const pid_t init =
+      CloneSharingMemory(Kinship::kSibling, WaitForTheLaunchedProcess, &handshake, tid_address);
+  if (init < 0) return false;
+  state.log.SetProcess(ProcessTag::kLaunched);
+  state.log.Debug("the init process shares our memory");
+  const Status reported = Report(state, init);
   handshake.reported = reported.ok();
-  Leave(reported, *handshake.log);
+  Leave(reported, state);
 }
 
-Status HandOverSharedMemory(const HandOver& hand_over, Log& log) {
-  const ThreadState thread = ThreadState::Find();
+/// True in the init process; false: nothing has happened, and `ret_reason` says why.
+Result<bool> HandOverSharedMemory(HandOverState& state, std::string_view& ret_reason) {
+  ThreadState thread = ThreadState::Find();
+  ret_reason = thread.FindWhatSharingLoses();
+  if (!ret_reason.empty()) return false;
   Handshake handshake;
-  handshake.log = &log;
-  // Before the clone, or an early end would go unnoticed.
-  const int result = sys::SetThreadIdAddress(&handshake.launched_lives);
-  if (result < 0) return Error::WithCode(result, "failed to set the address of the thread id");
-  RETURN_IF_ERROR(CloneAndLeave(handshake, thread.cached_tid(), hand_over));
-  log.SetProcess(ProcessTag::kInit);
-  return thread.RestoreInSharedMemory();
+  handshake.ends = state.channel.ends();
+  handshake.log = &state.log;
+  if (!CloneAndLeave(handshake, state, thread.tid_address())) {
+    ret_reason = "a process that shares memory is refused";
+    return false;
+  }
+  state.channel.ForgetSending();
+  state.log.SetNewProcess(ProcessTag::kInit);
+  RETURN_IF_ERROR(thread.RestoreInSharedMemory());
+  return true;
+}
+
+/// Returns in the init process, with signals blocked.
+Status BecomeInit(HandOverState& state) {
+  std::string_view reason = ReasonToCopy(state.hand_over.init);
+  if (reason.empty()) {
+    ASSIGN_OR_RETURN(const bool shared, HandOverSharedMemory(state, reason));
+    if (shared) return {};
+  }
+  state.log.Debug("the init process has a copy of our memory: ", reason);
+  return HandOverCopy(state);
 }
 
 }  // namespace
 
 Status BecomeInitProcess(const HandOver& hand_over, Log& log) {
-  if (hand_over.memory == Memory::kShared && sys::CanShareMemory()) {
-    return HandOverSharedMemory(hand_over, log);
-  }
-  return HandOverCopy(hand_over, log);
+  HandOverState state = {.hand_over = hand_over, .log = log, .signals = {}, .channel = {}};
+  ASSIGN_OR_RETURN(state.channel, Channel::Make(kLaunchedProcess, kInitProcess));
+  RETURN_IF_ERROR(state.signals.Block());
+  RETURN_IF_ERROR(BecomeInit(state));
+  // Init process, from here on. The launched process's session may end at any moment.
+  if (!hand_over.prepare.exists()) RETURN_IF_ERROR(StartSession());
+  RETURN_IF_ERROR(BlockedSignals::DropHangUp());
+  return state.signals.Restore();
 }
 
 }  // namespace nsenter

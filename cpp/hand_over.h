@@ -17,19 +17,20 @@ namespace nsenter {
 
 /// The two sides of it.
 struct HandOver {
-  /// Whether sharing is possible at all is found out here (sys::CanShareMemory). kCopied for an
-  /// init process that enters another time namespace, which takes memory of its own, or that has
-  /// something to prepare.
-  Memory memory = Memory::kShared;
+  /// What is special about the init process.
+  NewProcess init;
   /// Launched process, once the init process exists: tells the parent.
   Step<pid_t> report;
-  /// Init process, before the parent knows of it. With kCopied only.
+  /// Launched process, the last thing it does if all has gone well.
+  Step<> leave;
+  /// Init process, before the parent knows of it: starts the session, and what else there is to do.
+  /// With NewProcess::takes_console only.
   Step<> prepare;
 };
 
-/// Creates the init process and returns in it, once the launched process has reported it. If the
-/// launched process fails or dies before that, the init process ends here, or returns an error that
-/// is reported already.
+/// Creates the init process and returns in it, as the leader of a session, once the launched process
+/// has reported it. If the launched process fails or dies before that, the init process ends here,
+/// or returns an error that is reported already.
 ///
 /// The launched process returns only if there is no init process to be had; else it ends here: with
 /// status 0, or with 1 after it has said what failed.

@@ -7,45 +7,41 @@
 
 #include "base.h"
 #include "bootstrap.h"
+#include "channel.h"
+#include "clone.h"
 #include "error.h"
-#include "fd.h"
 #include "log.h"
-#include "memory.h"
 #include "own_proc.h"
 
 #include <sys/types.h>
 
 namespace nsenter {
 
-/// What a helper that shares memory leaves there.
-struct SharedAnswer {
-  int helper_lives;  // 1; cleared by the kernel, however the helper ends (CLONE_CHILD_CLEARTID)
-  char answer;       // 0: none
-};
-
 /// The helper, as the launched process has it. When this is gone, so is the helper.
 class Helper {
  public:
   Helper() = default;
 
-  /// Clones the helper, a sibling, which waits for WriteMaps. Before anything is joined: it would
-  /// otherwise be a process inside, with the privileges of one outside.
+  /// Clones the helper, which waits for WriteMaps. Before anything is joined: it would otherwise be
+  /// a process inside, with the privileges of one outside.
   ///
-  /// With kShared it uses the launched process's memory, if libc can do that, which must then be
-  /// out of everybody's reach until WriteMaps has returned. `bootstrap` and `proc` have to live
-  /// until then, `log` as long as this process.
-  static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Memory memory,
-                              const Log& log);
+  /// It may share the launched process's memory only if that is `out_of_reach` of everybody else
+  /// until WriteMaps has returned. `bootstrap` and `proc` have to live until then, `log` as long as
+  /// this process.
+  static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Kinship kinship,
+                              bool out_of_reach, const Log& log);
 
   /// Has the maps written, and waits until they are and, if memory is shared, the helper is gone.
-  [[nodiscard]] Status WriteMaps() const;
+  [[nodiscard]] Status WriteMaps();
 
   [[nodiscard]] bool exists() const { return pid_ != 0; }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  UniqueFd end_;
+  Channel request_;  // the helper receives
+  Channel answer_;   // the launched process receives
   pid_t pid_ = 0;
+  Kinship kinship_ = Kinship::kSibling;
   bool shares_memory_ = false;
 };
 

@@ -6,7 +6,6 @@
 #include "sys.h"
 
 #include <cerrno>
-#include <fcntl.h>
 
 namespace nsenter {
 namespace {
@@ -19,23 +18,19 @@ bool DeniesSetgroups(const Bootstrap& bootstrap) {
 /// unprivileged user has to rule that out for good before the kernel takes a gid map
 /// (CVE-2014-8989).
 Status DenySetgroups(const OwnProc& proc) {
-  const UniqueFd file(sys::Open(proc.fd(), "setgroups", O_WRONLY | O_CLOEXEC));
-  if (file.get() == -ENOENT)
-    return {};  // kernels before 3.19 know no such file and make no such rule
-  if (!file.valid()) return Error::WithCode(file.get(), "failed to open setgroups");
-  return WriteProcFile(file.get(), "setgroups", "deny");
+  const Result<UniqueFd> file = proc.OpenForWriting("setgroups");
+  // Kernels before 3.19 know no such file and make no such rule.
+  if (!file.ok() && file.error().code() == ENOENT) return {};
+  if (!file.ok()) return file.error();
+  return WriteProcFile(file.value().get(), "setgroups", "deny");
 }
 
 Status WriteIdMap(const IdMap& map, const char* name, std::string_view tool, const OwnProc& proc,
-                  pid_t pid, MapWriter writer) {
-  const UniqueFd file(sys::Open(proc.fd(), name, O_WRONLY | O_CLOEXEC));
-  int result = file.get();
-  if (file.valid()) result = sys::Write(file.get(), map.text.data(), map.text.size());
-  if (result == -EPERM && writer == MapWriter::kOutside && !tool.empty()) {
-    return RunMappingTool(tool, pid, map.text);
-  }
-  if (!file.valid()) return Error::WithCode(result, "failed to open ", name);
-  return CheckWritten(result, name, map.text);
+                  pid_t pid, MappingTools tools) {
+  const Status written = proc.Write(name, map.text);
+  if (written.ok() || written.error().code() != EPERM) return written;
+  if (tools.signals == nullptr || tool.empty()) return written;
+  return RunMappingTool(tool, pid, map.text, *tools.signals);
 }
 
 }  // namespace
@@ -45,11 +40,11 @@ bool MayWriteOwnMaps(const Bootstrap& bootstrap) {
          bootstrap.gid_map.MapsOnly(sys::EffectiveGroupId());
 }
 
-Status WriteIdMaps(const Bootstrap& bootstrap, const OwnProc& proc, pid_t pid, MapWriter writer) {
+Status WriteIdMaps(const Bootstrap& bootstrap, const OwnProc& proc, pid_t pid, MappingTools tools) {
   if (DeniesSetgroups(bootstrap)) RETURN_IF_ERROR(DenySetgroups(proc));
   RETURN_IF_ERROR(
-      WriteIdMap(bootstrap.uid_map, "uid_map", bootstrap.uid_map_tool, proc, pid, writer));
-  return WriteIdMap(bootstrap.gid_map, "gid_map", bootstrap.gid_map_tool, proc, pid, writer);
+      WriteIdMap(bootstrap.uid_map, "uid_map", bootstrap.uid_map_tool, proc, pid, tools));
+  return WriteIdMap(bootstrap.gid_map, "gid_map", bootstrap.gid_map_tool, proc, pid, tools);
 }
 
 }  // namespace nsenter

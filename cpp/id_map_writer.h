@@ -8,6 +8,7 @@
 #include "bootstrap.h"
 #include "error.h"
 #include "own_proc.h"
+#include "signals.h"
 
 #include <sys/types.h>
 
@@ -17,13 +18,14 @@ namespace nsenter {
 /// alone, and for the gid only with setgroups denied. Everything else takes a process outside.
 bool MayWriteOwnMaps(const Bootstrap& bootstrap);
 
-/// Who writes decides what is done about EPERM.
-enum class MapWriter {
-  kInside,   // the launched process: it is an error
-  kOutside,  // the helper: a mapping tool may be allowed to do what we are not
+/// What is done about EPERM.
+struct MappingTools {
+  /// The helper, which is outside, has a mapping tool do what only that may be allowed to; these
+  /// signals are unblocked there. Null: the launched process writes, and it is an error.
+  const BlockedSignals* signals = nullptr;
 };
 
 /// Writes setgroups, uid_map and gid_map of the launched process `pid`, whose folder is `proc`.
-Status WriteIdMaps(const Bootstrap& bootstrap, const OwnProc& proc, pid_t pid, MapWriter writer);
+Status WriteIdMaps(const Bootstrap& bootstrap, const OwnProc& proc, pid_t pid, MappingTools tools);
 
 }  // namespace nsenter

@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "bootstrap.h"
+#include "clone.h"
 #include "error.h"
 #include "log.h"
 
@@ -15,8 +16,7 @@
 namespace nsenter {
 
 /// Enters all the namespaces that `bootstrap` names and takes the ids, groups and oom score it asks
-/// for. The result is the pid to report as "stage 1": the helper's if there was one, else our
-/// parent's, which finds at once that it is not its own child.
-Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Log& log);
+/// for. The result is the pid of the helper, a process of `helpers_kinship`, or 0 if there was none.
+Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Kinship helpers_kinship, Log& log);
 
 }  // namespace nsenter

@@ -2,7 +2,7 @@
 
 #include "log.h"
 
-#include "json.h"
+#include "words.h"
 
 #include <cerrno>
 #include <cstring>
@@ -44,7 +44,19 @@ void WriteLine(int fd, std::string_view line, int patience_ms) {
 }  // namespace
 
 void Log::Fatal(const Error& error) const {
-  if (error.reported() || !Says(LogLevel::kFatal)) return;
+  if (!error.reported() && Says(LogLevel::kFatal)) SayFatal(error);
+  // If this fails too, who waits sees our end instead.
+  constexpr Word kWord = Word::kFailed;
+  if (waiting_fd_ >= 0) sys::Write(waiting_fd_, &kWord, sizeof(kWord));
+}
+
+void Log::SayDebug(const Piece* pieces, std::size_t count) const {
+  FixedText<kErrorTextSize> text;
+  text.Append(pieces, count);
+  WriteJson("debug", text.view(), 0);
+}
+
+void Log::SayFatal(const Error& error) const {
   FixedText<kErrorTextSize + 200> text;
   text.Append(error.text());
   if (error.code() != 0) {
@@ -57,7 +69,7 @@ void Log::Fatal(const Error& error) const {
   }
   FixedText<kLineSize> line;
   line.Append(prefix_);
-  AppendEscaped(line, text.view(), kNothingSpecial, 1);
+  AppendEscaped(line, text.view(), {}, 1);
   line.Append('\n');
   WriteLine(STDERR_FILENO, line.view(), kFatalPatienceMs);
 }
@@ -68,7 +80,7 @@ void Log::WriteJson(std::string_view level, std::string_view text, int patience_
   line.AppendAll("{\"level\":\"", level, "\", \"msg\": \"nsexec");
   if (tag_ != ProcessTag::kOnlyOne) line.AppendAll('-', static_cast<int>(tag_));
   line.AppendAll('[', sys::ProcessId(), "]: ");
-  AppendJsonEscaped(line, text, kEnd.size());
+  AppendEscaped(line, text, kJsonSpecial, kEnd.size());
   line.Append(kEnd);
   WriteLine(fd_, line.view(), patience_ms);
 }

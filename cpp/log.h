@@ -30,14 +30,23 @@ class Log {
   /// Says nothing above `level`; 0 drops fatal lines too.
   void SetLevel(int level) { level_ = level; }
   void SetProcess(ProcessTag tag) { tag_ = tag; }
+  /// In a process that has just been created, which nobody waits for yet.
+  void SetNewProcess(ProcessTag tag) {
+    tag_ = tag;
+    waiting_fd_ = -1;
+  }
+  /// After a fatal error, whether that was to be said or not, sends Word::kFailed to `fd`, the
+  /// sending end of a channel on which another process waits for this one; -1: to nobody. By
+  /// number, since a log is copied into new processes.
+  void TellFailureTo(int fd) { waiting_fd_ = fd; }
 
   /// False if a debug line would be dropped, and what it needs need not be found out.
   [[nodiscard]] bool SaysDebug() const { return fd_ >= 0 && Says(LogLevel::kDebug); }
 
   /// Puts the pieces together only if the line will be written.
   template <typename... Pieces>
-  void Debug(const Pieces&... pieces) const {
-    if (SaysDebug()) DebugAlways(pieces...);
+  [[gnu::always_inline]] void Debug(const Pieces&... pieces) const {
+    if (SaysDebug()) DebugPieces(Piece(pieces)...);
   }
 
   /// The text, and strerror's after a colon where a system call failed. Nothing if another process
@@ -45,20 +54,21 @@ class Log {
   void Fatal(const Error& error) const;
 
  private:
-  // A function of its own, so that its text does not lie in the caller's frame.
-  template <typename... Pieces>
-  [[gnu::noinline]] void DebugAlways(const Pieces&... pieces) const {
-    FixedText<kErrorTextSize> text;
-    text.AppendAll(pieces...);
-    WriteJson("debug", text.view(), 0);
-  }
-
   [[nodiscard]] bool Says(LogLevel level) const { return static_cast<int>(level) <= level_; }
+  // By value, in registers, and one function for each number of pieces.
+  template <std::same_as<Piece>... Pieces>
+  [[gnu::noinline]] void DebugPieces(Pieces... pieces) const {
+    const Piece list[] = {pieces...};
+    SayDebug(list, sizeof...(pieces));
+  }
+  void SayDebug(const Piece* pieces, std::size_t count) const;
+  void SayFatal(const Error& error) const;
   void WriteJson(std::string_view level, std::string_view text, int patience_ms) const;
 
   std::string_view prefix_;
   int fd_ = -1;
   int level_ = static_cast<int>(LogLevel::kDebug);
+  int waiting_fd_ = -1;
   ProcessTag tag_ = ProcessTag::kOnlyOne;
 };
 

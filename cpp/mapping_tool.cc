@@ -55,6 +55,7 @@ class Arguments {
 struct ToolCall {
   const char* path;
   char* const* arguments;
+  const BlockedSignals* signals;
   int error;  // why the tool was not executed, negated; lies in memory that both processes see
 };
 
@@ -66,7 +67,7 @@ int BecomeTool(void* argument) {
   by_default.sa_handler = SIG_DFL;
   call->error = sys::SetSignalAction(SIGPIPE, &by_default, nullptr);
   if (call->error == 0) call->error = sys::CloseAllFrom(3);
-  if (call->error == 0) {
+  if (call->error == 0 && call->signals->Restore().ok()) {
     char* environment[] = {nullptr};
     call->error = sys::Execute(call->path, call->arguments, environment);
   }
@@ -75,7 +76,8 @@ int BecomeTool(void* argument) {
 
 }  // namespace
 
-Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map) {
+Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map,
+                      const BlockedSignals& signals) {
   // The tool looks the pid up in /proc.
   if (!ProcShowsOurPidNamespace()) {
     return Error::Of("failed to run ", tool, ": /proc does not show our pid namespace");
@@ -83,22 +85,23 @@ Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map) {
   // If the parent ignores SIGCHLD, so do we, and then the kernel would drop the tool's exit status.
   struct sigaction keep_status = {};
   keep_status.sa_handler = SIG_DFL;
-  int result = sys::SetSignalAction(SIGCHLD, &keep_status, nullptr);
-  if (result < 0) return Error::WithCode(result, "failed to stop ignoring SIGCHLD for ", tool);
+  RETURN_IF_ERROR(Check(sys::SetSignalAction(SIGCHLD, &keep_status, nullptr),
+                        "failed to stop ignoring SIGCHLD for ", tool));
 
   FixedText<PATH_MAX> path;
   path.Append(tool);
   const Arguments arguments(path.c_str(), pid, map);
-  ToolCall call = {path.c_str(), arguments.get(), 0};
+  ToolCall call = {path.c_str(), arguments.get(), &signals, 0};
   // fork would copy our page tables only for exec to drop the copy. With CLONE_VFORK we stand still
   // until then. What it takes most for is the dynamic linker, when it binds a function of libc and
   // keeps the processor's registers meanwhile: 3.5 KiB with AVX-512.
   alignas(16) char stack[16UL * 1024];
-  const pid_t child = sys::CloneOnStack(CLONE_VM | CLONE_VFORK | SIGCHLD, BecomeTool, &call,
-                                        stack + sizeof(stack), nullptr);
-  if (child < 0) return Error::WithCode(child, "failed to create a process for ", tool);
+  ASSIGN_OR_RETURN(const pid_t child,
+                   Check(sys::CloneOnStack(CLONE_VM | CLONE_VFORK | SIGCHLD, BecomeTool, &call,
+                                           stack + sizeof(stack), nullptr),
+                         "failed to create a process for ", tool));
   int status = 0;
-  result = sys::Wait(child, &status);
+  const int result = sys::Wait(child, &status);
   if (call.error != 0) return Error::WithCode(call.error, "failed to execute ", tool);
   if (result < 0) return Error::WithCode(result, "failed to wait for ", tool);
   if (WIFSIGNALED(status)) return Error::Of(tool, " was killed by signal ", WTERMSIG(status));

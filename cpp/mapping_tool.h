@@ -6,6 +6,7 @@
 
 #include "base.h"
 #include "error.h"
+#include "signals.h"
 
 #include <string_view>
 #include <sys/types.h>
@@ -13,9 +14,10 @@
 namespace nsenter {
 
 /// Runs `tool` (an absolute path) for the process `pid` and waits for it. `map` is the checked text
-/// of an id map. The tool gets an empty environment and no descriptor but 0, 1 and 2. Runs in the
-/// helper, which has joined nothing: the tool and its libraries come from the caller's mount
+/// of an id map. The tool gets an empty environment, no descriptor but 0, 1 and 2, and only those
+/// signals blocked that were so before `signals`. Runs in the helper, which has joined nothing: the tool and its libraries come from the caller's mount
 /// namespace.
-Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map);
+Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map,
+                      const BlockedSignals& signals);
 
 }  // namespace nsenter

@@ -2,7 +2,6 @@
 
 #include "message_reader.h"
 
-#include "netlink_message.h"
 #include "sys.h"
 
 #include <cstring>
@@ -13,8 +12,8 @@ namespace {
 /// Reads until `buffer` holds `size` bytes, of which there are `have`.
 Status ReadUpTo(int fd, char* buffer, std::size_t have, std::size_t size) {
   while (have < size) {
-    const int got = sys::Read(fd, buffer + have, size - have);
-    if (got < 0) return Error::WithCode(got, "failed to read the bootstrap message");
+    ASSIGN_OR_RETURN(const int got, Check(sys::Read(fd, buffer + have, size - have),
+                                          "failed to read the bootstrap message"));
     if (got == 0) {
       return Error::Of("the bootstrap message ended after ", have, " of ", size, " bytes");
     }
@@ -34,9 +33,8 @@ Status MessageReader::ReadFrom(int fd) {
   ASSIGN_OR_RETURN(const std::size_t size, ParseMessageHeader({short_, kMessageHeaderSize}));
   if (size > kShort) {
     void* memory = nullptr;
-    if (const int result = sys::Map(size, &memory); result < 0) {
-      return Error::WithCode(result, "failed to map ", size, " bytes for the bootstrap message");
-    }
+    RETURN_IF_ERROR(Check(sys::Map(size, &memory), "failed to map ", size,
+                          " bytes for the bootstrap message"));
     bytes_ = static_cast<char*>(memory);
     std::memcpy(bytes_, short_, kMessageHeaderSize);
   }

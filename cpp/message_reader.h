@@ -6,6 +6,7 @@
 
 #include "base.h"
 #include "error.h"
+#include "netlink_message.h"
 
 #include <cstddef>
 #include <string_view>
@@ -25,8 +26,10 @@ class MessageReader {
   /// is for the Go side.
   Status ReadFrom(int fd);
 
-  /// The whole message, header included.
-  [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
+  /// What follows the message's header, which has been checked.
+  [[nodiscard]] std::string_view attributes() const {
+    return From({bytes_, size_}, kMessageHeaderSize);
+  }
 
  private:
   // Room for two of the longest id maps (less than a page each, id_map.h) and what else parents

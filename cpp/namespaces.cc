@@ -31,11 +31,9 @@ struct OpenNamespace {
   path.Append(what.path);
   // O_NONBLOCK and O_NOCTTY: whatever lies at the path, opening it must neither wait (a fifo) nor
   // give us a controlling terminal. That it is a namespace is found when it is joined.
-  const int fd = sys::Open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) {
-    return Error::WithCode(fd, "failed to open ", what.type.name, " namespace ", what.path);
-  }
-  return UniqueFd(fd);
+  return CheckFd(
+      sys::Open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+      "failed to open ", what.type.name, " namespace ", what.path);
 }
 
 /// Says what setns(2) calls no more than an invalid argument.
@@ -62,15 +60,15 @@ Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
 /// afterwards /proc may be somebody else's, and answer what that one likes.
 Result<bool> IsOwnUserNamespace(const sys::FileId& id) {
   sys::FileId own = {};
-  const int result = sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own);
-  if (result < 0) return Error::WithCode(result, "failed to look at /proc/self/ns/user");
+  RETURN_IF_ERROR(Check(sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own),
+                        "failed to look at /proc/self/ns/user"));
   return own.device == id.device && own.inode == id.inode;
 }
 
 Result<bool> IsOwnUserNamespace(int fd) {
   sys::FileId id = {};
-  const int result = sys::IdentifyOpen(fd, &id);
-  if (result < 0) return Error::WithCode(result, "failed to look at the user namespace to join");
+  RETURN_IF_ERROR(
+      Check(sys::IdentifyOpen(fd, &id), "failed to look at the user namespace to join"));
   return IsOwnUserNamespace(id);
 }
 
@@ -203,8 +201,10 @@ Status JoinNamespaces(const Bootstrap& bootstrap, const Log& log) {
 }
 
 bool JoinProcess(pid_t pid, int flags) {
-  const UniqueFd pidfd(sys::OpenPidfd(pid));
-  return pidfd.valid() && sys::Setns(pidfd.get(), flags) == 0;
+  const int fd = sys::OpenPidfd(pid);
+  if (fd < 0) return false;
+  const UniqueFd pidfd(fd);
+  return sys::Setns(pidfd.get(), flags) == 0;
 }
 
 int Unshare(int flags) {
@@ -230,8 +230,7 @@ Status CreateNamespaces(int flags) {
 }
 
 Status BecomeUidZero() {
-  const int result = sys::SetAllUserIds(0);
-  if (result < 0) return Error::WithCode(result, "failed to become uid 0");
+  RETURN_IF_ERROR(Check(sys::SetAllUserIds(0), "failed to become uid 0"));
   return {};
 }
 

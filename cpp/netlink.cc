@@ -9,6 +9,7 @@
 #include "netlink_message.h"
 #include "reply.h"
 #include "sys.h"
+#include "working_copy.h"
 
 #include <climits>
 #include <cstdint>
@@ -40,28 +41,37 @@ void LogAffinity(const Log& log) {
 
 }  // namespace
 
-Status ServeNetlink(const Environment& environment, Log& log) {
-  ASSIGN_OR_RETURN(const int pipe, ParseNumber("_LIBCONTAINER_INITPIPE", environment.init_pipe));
+Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log) {
   log.Debug("=> nsexec container setup");
   LogAffinity(log);
 
   MessageReader message;
   RETURN_IF_ERROR(message.ReadFrom(pipe));
-  ASSIGN_OR_RETURN(const Bootstrap bootstrap, ParseMessage(message.view()));
+  ASSIGN_OR_RETURN(const Bootstrap bootstrap, ParseAttributes(message.attributes()));
 
-  ASSIGN_OR_RETURN(const pid_t stage1, EnterNamespaces(bootstrap, log));
+  // Not before the message, with which the parent has put us into the container's cgroup.
+  RETURN_IF_ERROR(copy.MakeIfThreads(log));
+  const Kinship helpers = copy.exists() ? Kinship::kChild : Kinship::kSibling;
+  ASSIGN_OR_RETURN(const pid_t helper, EnterNamespaces(bootstrap, helpers, log));
 
+  pid_t stage1 = helper != 0 ? helper : kNobody;
+  if (copy.exists()) stage1 = sys::ProcessId();
   const auto report = [&](pid_t init) -> Status {
     log.Debug("created init process ", init);
+    RETURN_IF_ERROR(copy.RequireLaunchedProcess());
     // A parent that reaps whoever ends has taken the helper already if the init process has got its
     // number. Then there is no stage 1 any more, and it would wait for the init process instead.
-    return WriteNetlinkReply(pipe, stage1 == init ? sys::ParentProcessId() : stage1, init);
+    return WriteNetlinkReply(pipe, stage1 == init ? kNobody : stage1, init);
   };
-  const Memory memory = bootstrap.Creates(CLONE_NEWTIME) ? Memory::kCopied : Memory::kShared;
-  RETURN_IF_ERROR(BecomeInitProcess({.memory = memory, .report = report, .prepare = {}}, log));
+  const auto leave = [&] { return copy.Finish(); };
+  RETURN_IF_ERROR(BecomeInitProcess(
+      {.init = {.enters_time_namespace = bootstrap.Creates(CLONE_NEWTIME)},
+       .report = report,
+       .leave = leave,
+       .prepare = {}},
+      log));
 
   // Init process, from here on. The parent knows of us.
-  RETURN_IF_ERROR(StartSession());
   RETURN_IF_ERROR(TakeInitName());
   log.Debug("<= nsexec container setup");
   return {};

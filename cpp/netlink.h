@@ -5,13 +5,14 @@
 #pragma once
 
 #include "base.h"
-#include "environment.h"
 #include "error.h"
 #include "log.h"
+#include "working_copy.h"
 
 namespace nsenter {
 
-/// Returns in the init process, or in the launched process an error.
-Status ServeNetlink(const Environment& environment, Log& log);
+/// Takes the message from `pipe` (INITPIPE), and replies there. Returns in the init process, or in
+/// the launched process, or its working copy, an error.
+Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log);
 
 }  // namespace nsenter

@@ -239,8 +239,12 @@ Result<Bootstrap> ParseMessage(std::string_view message) {
     return Error::Of("the bootstrap message has length ", size, " and is ", message.size(),
                      " long");
   }
+  return ParseAttributes(From(message, kMessageHeaderSize));
+}
+
+Result<Bootstrap> ParseAttributes(std::string_view attributes) {
   Bootstrap bootstrap;
-  for (std::string_view rest = From(message, kMessageHeaderSize); !rest.empty();) {
+  for (std::string_view rest = attributes; !rest.empty();) {
     if (rest.size() < kAttributeHeaderSize) {
       return Error::Of("the bootstrap message ends with ", rest.size(),
                        " bytes that are no attribute");

@@ -29,9 +29,12 @@ bool HasBootstrapType(std::string_view start);
 /// The length of the whole message, from its header of kMessageHeaderSize bytes.
 Result<std::size_t> ParseMessageHeader(std::string_view header);
 
-/// The Bootstrap that a whole message holds, its header included. Its texts lie in `message`.
+/// The Bootstrap that a message's attributes say: all that follows its header. Its texts lie there.
 /// Nothing of a message with an error is to be done, so all that can be checked without the kernel
 /// is checked here.
+Result<Bootstrap> ParseAttributes(std::string_view attributes);
+
+/// For those who have a whole message, header included.
 Result<Bootstrap> ParseMessage(std::string_view message);
 
 }  // namespace nsenter

@@ -8,55 +8,55 @@
 #include "log.h"
 #include "netlink.h"
 #include "protocol.h"
-#include "sigpipe.h"
+#include "signals.h"
 #include "sys.h"
+#include "working_copy.h"
 
 #include <fcntl.h>
 
 namespace nsenter {
 namespace {
 
-Status OpenLog(const Environment& environment, Log& log) {
-  // The classic protocol has no log.
-  if (environment.log_pipe == nullptr || environment.init_pid != nullptr) return {};
-  ASSIGN_OR_RETURN(const int fd,
-                   ParseOpenFd("_LIBCONTAINER_LOGPIPE", environment.log_pipe, O_WRONLY));
-  log.SendTo(fd);
-  return {};
+constexpr std::string_view kLogPipe = "_LIBCONTAINER_LOGPIPE";
+
+/// On standard error and, since a fixed text does no harm there, on the log pipe too.
+Status RefusePrivileges(const Environment& environment, Log& log) {
+  if (!IsPrivilegedProgram()) return {};
+  const bool has_pipe = environment.log_pipe != nullptr;
+  const Result<int> pipe = has_pipe ? ParseOpenFd(kLogPipe, environment.log_pipe, O_WRONLY) : -1;
+  const Error refused = ExplainPrivileges();
+  if (!has_pipe || !pipe.ok()) return refused;
+  log.Fatal(refused);
+  log.SendTo(pipe.value());
+  return refused;
 }
 
-Status SetLogLevel(const Environment& environment, Log& log) {
-  if (environment.log_level == nullptr || environment.init_pid != nullptr) return {};
-  ASSIGN_OR_RETURN(const int level, ParseNumber("_LIBCONTAINER_LOGLEVEL", environment.log_level));
-  log.SetLevel(level);
-  return {};
-}
-
-Status ServeParent(const Environment& environment, Log& log) {
-  // First, so that whatever is refused is said there; what is wrong with it has its turn below.
-  const bool log_opened = OpenLog(environment, log).ok();
-  const bool level_set = SetLogLevel(environment, log).ok();
-  RETURN_IF_ERROR(RefuseThreads());
-  // Asked again for the text, of which there is one at a time (decision 0008).
-  if (!log_opened) RETURN_IF_ERROR(OpenLog(environment, log));
-  ASSIGN_OR_RETURN(const Protocol protocol, ChooseProtocol(environment));
-  if (protocol == Protocol::kNone) return {};
+Status ServeInitPipe(const Environment& environment, WorkingCopy& copy, Log& log) {
+  if (environment.log_pipe != nullptr) {
+    ASSIGN_OR_RETURN(const int fd, ParseOpenFd(kLogPipe, environment.log_pipe, O_WRONLY));
+    log.SendTo(fd);
+  }
+  // Before the level, which those releases send as a word.
+  RETURN_IF_ERROR(RefuseOlderReleases());
+  if (environment.log_level != nullptr) {
+    ASSIGN_OR_RETURN(const int level, ParseNumber("_LIBCONTAINER_LOGLEVEL", environment.log_level));
+    log.SetLevel(level);
+  }
+  ASSIGN_OR_RETURN(const int pipe, ParseNumber("_LIBCONTAINER_INITPIPE", environment.init_pipe));
+  ASSIGN_OR_RETURN(const bool for_go, HoldsDocument(pipe));
+  if (for_go) return {};
   // Not before: a parent of 2015 makes a new container's namespaces itself, and is outside then.
-  RETURN_IF_ERROR(RefuseParentOutside());
-  if (protocol == Protocol::kClassic) return ServeClassic(environment, log);
-  // After older releases are refused, which send a word.
-  if (!level_set) RETURN_IF_ERROR(SetLogLevel(environment, log));
-  return ServeNetlink(environment, log);
+  RETURN_IF_ERROR(RefuseCaller());
+  return ServeNetlink(pipe, copy, log);
 }
 
 /// Returns in the process that goes on as a Go program, or an error.
-Status Run(const Environment& environment, Log& log) {
+Status Run(const Environment& environment, WorkingCopy& copy, Log& log) {
   IgnoredSigpipe sigpipe;
   RETURN_IF_ERROR(sigpipe.Start());
-  if (IsPrivilegedProgram()) {
-    return Error::Of("refused: the program runs with privileges that its caller does not have");
-  }
-  RETURN_IF_ERROR(ServeParent(environment, log));
+  RETURN_IF_ERROR(RefusePrivileges(environment, log));
+  RETURN_IF_ERROR(environment.init_pid != nullptr ? ServeClassic(environment, copy, log)
+                                                  : ServeInitPipe(environment, copy, log));
   return sigpipe.End();
 }
 
@@ -73,7 +73,8 @@ extern "C" void nsexec() {
   if (!environment.AsksForSomething()) return;
 
   Log log(environment.init_pid != nullptr ? "nsenter: " : "FATAL: ");
-  const Status status = Run(environment, log);
+  WorkingCopy copy;
+  const Status status = Run(environment, copy, log);
   if (status.ok()) return;
   log.Fatal(status.error());
   sys::Exit(1);

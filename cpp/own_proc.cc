@@ -10,22 +10,19 @@
 namespace nsenter {
 
 Result<OwnProc> OwnProc::Open() {
-  const int fd = sys::Open(AT_FDCWD, "/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Error::WithCode(fd, "failed to open /proc/self");
   OwnProc proc;
-  proc.folder_.Reset(fd);
+  ASSIGN_OR_RETURN(proc.folder_,
+                   CheckFd(sys::Open(AT_FDCWD, "/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                           "failed to open /proc/self"));
   long type = 0;
-  if (const int result = sys::FileSystemType(fd, &type); result < 0) {
-    return Error::WithCode(result, "failed to check that /proc/self lies on procfs");
-  }
+  RETURN_IF_ERROR(Check(sys::FileSystemType(proc.fd(), &type),
+                        "failed to check that /proc/self lies on procfs"));
   if (type != PROC_SUPER_MAGIC) return Error::Of("/proc/self does not lie on procfs");
   return proc;
 }
 
 Result<UniqueFd> OwnProc::OpenForWriting(const char* name) const {
-  const int fd = sys::Open(folder_.get(), name, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return Error::WithCode(fd, "failed to open ", name);
-  return UniqueFd(fd);
+  return CheckFd(sys::Open(folder_.get(), name, O_WRONLY | O_CLOEXEC), "failed to open ", name);
 }
 
 Status OwnProc::Write(const char* name, std::string_view text) const {
@@ -34,7 +31,7 @@ Status OwnProc::Write(const char* name, std::string_view text) const {
 }
 
 Status CheckWritten(int written, const char* name, std::string_view text) {
-  if (written < 0) return Error::WithCode(written, "failed to write \"", text, "\" to ", name);
+  RETURN_IF_ERROR(Check(written, "failed to write \"", text, "\" to ", name));
   if (static_cast<std::size_t>(written) != text.size()) {
     return Error::Of("wrote only ", written, " of ", text.size(), " bytes to ", name);
   }

@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which protocol the parent speaks.
+// What a parent that says nothing but _LIBCONTAINER_INITPIPE wants.
 
 #pragma once
 
 #include "base.h"
-#include "environment.h"
 #include "error.h"
 
 namespace nsenter {
 
-enum class Protocol {
-  kNone,     // there is nothing to do: what is on INITPIPE is for the Go side
-  kClassic,  // the environment of June 2015
-  kNetlink,  // a bootstrap message
-};
-
-/// Looks at the environment and, where that leaves it open, at the first bytes on INITPIPE, which
-/// stay there.
-Result<Protocol> ChooseProtocol(const Environment& environment);
+/// True if a parent of June 2015 starts a new container: what is on `pipe` is a JSON document for
+/// the Go side, and there is nothing for us to do. False: a bootstrap message, or what is to be
+/// reported as a broken one. Looks at the first bytes, which stay there.
+Result<bool> HoldsDocument(int pipe);
 
 }  // namespace nsenter

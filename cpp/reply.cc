@@ -11,8 +11,8 @@ using ReplyText = FixedText<80>;
 
 Status WriteAll(int pipe, std::string_view rest) {
   while (!rest.empty()) {
-    const int written = sys::Write(pipe, rest.data(), rest.size());
-    if (written < 0) return Error::WithCode(written, "failed to write the reply to INITPIPE");
+    ASSIGN_OR_RETURN(const int written, Check(sys::Write(pipe, rest.data(), rest.size()),
+                                              "failed to write the reply to INITPIPE"));
     if (written == 0) return Error::Of("failed to write the reply to INITPIPE: it takes nothing");
     rest = From(rest, static_cast<std::size_t>(written));
   }

@@ -12,6 +12,11 @@
 
 namespace nsenter {
 
+/// In the place of a process that there is not. Above any pid that Linux gives (PID_MAX_LIMIT is
+/// 2^22), so waiting for it answers ECHILD and signalling it ESRCH. (Not our parent's own pid: from
+/// Go 1.23 on os.FindProcess opens a pidfd for that, which stays open until garbage collection.)
+inline constexpr pid_t kNobody = 2147483647;
+
 /// Both pids as the pid namespace of the caller sees them. The parent waits for `stage1` and
 /// ignores the result; `init` is the init process.
 Status WriteNetlinkReply(int pipe, pid_t stage1, pid_t init);

@@ -3,8 +3,9 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <climits>
+#include <cstdint>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
@@ -17,7 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <type_traits>
 #include <unistd.h>
 
@@ -28,19 +28,11 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+#ifndef PR_GET_SHADOW_STACK_STATUS
+#define PR_GET_SHADOW_STACK_STATUS 74
+#endif
 #ifndef PR_GET_TID_ADDRESS
 #define PR_GET_TID_ADDRESS 40
-#endif
-
-#if defined(__GLIBC__) && __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-// Where glibc does not know the signature (riscv64 in 2.36) a newer one may still use it.
-#ifdef RSEQ_SIG
-#define NSENTER_RSEQ
-// Libraries older than the headers do not have them.
-#pragma weak __rseq_offset
-#pragma weak __rseq_size
-#endif
 #endif
 
 // Nearly all calls are made through syscall(2), and not through libc's function of that name. In a
@@ -65,17 +57,14 @@
 #define NSENTER_SYS_SETGROUPS SYS_setgroups
 #endif
 
-// Defined in programs with a sanitizer, whatever the core itself is compiled with.
-// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are theirs
-extern "C" {
-[[gnu::weak]] void __asan_init();
-[[gnu::weak]] void __msan_init();
-[[gnu::weak]] void __tsan_init();
-}
-// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
-
 namespace nsenter::sys {
 namespace {
+
+#ifdef SYS_rt_sigtimedwait
+constexpr long kTakeSignal = SYS_rt_sigtimedwait;
+#else
+constexpr long kTakeSignal = SYS_rt_sigtimedwait_time64;
+#endif
 
 /// An argument as a register holds it.
 template <typename T>
@@ -99,44 +88,22 @@ int Uninterrupted(Callable call) {
   return result == -1 ? -errno : static_cast<int>(result);
 }
 
-/// The same for a system call by its number.
+/// The same for a system call by its number. Out of line, and with as many arguments as any has:
+/// the kernel does not look at more than it needs.
+[[gnu::noinline]] int CallWithWords(long number, long a, long b, long c, long d, long e, long f) {
+  return Uninterrupted([=] { return syscall(number, a, b, c, d, e, f); });
+}
+
 template <typename... Arguments>
-int Call(long number, Arguments... arguments) {
-  return Uninterrupted([=] { return syscall(number, Word(arguments)...); });
+[[gnu::always_inline]] inline int Call(long number, Arguments... arguments) {
+  const long words[6] = {Word(arguments)...};
+  return CallWithWords(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 
 /// For a call that cannot fail: on 32-bit systems the largest ids look like errors to syscall(2).
 unsigned Id(long number) {
   const long result = syscall(number);
   return static_cast<unsigned>(result == -1 ? -errno : result);
-}
-
-/// NSEXEC_COPY_MEMORY is for tools that know no process which shares memory, such as valgrind.
-#if defined(NSEXEC_COPY_MEMORY) || (defined(__GLIBC__) && !defined(NSENTER_RSEQ))
-constexpr bool kBuiltToShareMemory = false;
-#else
-constexpr bool kBuiltToShareMemory = true;
-#endif
-
-bool HasSanitizer() {
-  return __asan_init != nullptr || __msan_init != nullptr || __tsan_init != nullptr;
-}
-
-/// True if the processor checks return addresses against a second stack, which we do not switch.
-bool HasShadowStack() {
-#if defined(__x86_64__)
-  // Reads the pointer to it; does nothing where there is none.
-  unsigned long pointer = 0;  // NOLINT(misc-const-correctness): the instruction writes to it
-  asm volatile("rdsspq %0" : "+r"(pointer));
-  return pointer != 0;
-#elif defined(__aarch64__)
-  // CHKFEAT, a hint: clears the bit of a feature that is on.
-  register unsigned long features asm("x16") = 1;  // NOLINT(misc-const-correctness): as above
-  asm volatile("hint #40" : "+r"(features));
-  return features == 0;
-#else
-  return false;
-#endif
 }
 
 /// Moves a descriptor off standard input, output and error. Takes and gives -errno too.
@@ -229,14 +196,11 @@ int ReadLink(const char* path, char* buffer, std::size_t size) {
 
 int Pipe(int ret_fds[2]) { return PairAboveStdio(Call(SYS_pipe2, ret_fds, O_CLOEXEC), ret_fds); }
 
-int SocketPair(int ret_fds[2]) {
-  return PairAboveStdio(Call(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds),
-                        ret_fds);
-}
-
 int IsTerminal(int fd) {
-  termios settings = {};
-  return Call(SYS_ioctl, fd, TCGETS, &settings);
+  // As musl's isatty. TCGETS, which glibc asks with, has another number and structure on powerpc
+  // than the kernel's.
+  winsize ignored = {};
+  return Call(SYS_ioctl, fd, TIOCGWINSZ, &ignored);
 }
 
 int MakeControllingTerminal(int fd) { return Call(SYS_ioctl, fd, TIOCSCTTY, 0); }
@@ -268,8 +232,6 @@ int Clone(unsigned long flags, int* child_tid) {
 #endif
 }
 
-bool CanShareMemory() { return kBuiltToShareMemory && !HasSanitizer() && !HasShadowStack(); }
-
 int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
                  int* child_tid) {
   return Uninterrupted([=] {
@@ -294,7 +256,15 @@ pid_t ParentProcessId() { return Call(SYS_getppid); }
 pid_t ThreadId() { return Call(SYS_gettid); }
 
 int ThreadIdAddress(int** ret_address) {
-  return Call(SYS_prctl, PR_GET_TID_ADDRESS, ret_address, 0, 0, 0);
+  // A 64-bit kernel writes 8 bytes, for a 32-bit process too. The other half is zero then, and which
+  // one that is depends on the byte order.
+  std::uintptr_t words[sizeof(std::uint64_t) / sizeof(std::uintptr_t)] = {};
+  const int result = Call(SYS_prctl, PR_GET_TID_ADDRESS, words, 0, 0, 0);
+  std::uintptr_t address = 0;
+  for (const std::uintptr_t word : words) address |= word;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): that is what the kernel tells
+  *ret_address = reinterpret_cast<int*>(address);
+  return result;
 }
 
 int SetThreadIdAddress(int* address) { return Call(SYS_set_tid_address, address); }
@@ -305,21 +275,26 @@ int RobustList(void** ret_head, std::size_t* ret_size) {
 
 int SetRobustList(void* head, std::size_t size) { return Call(SYS_set_robust_list, head, size); }
 
-int RestoreRestartableSequences() {
-#ifdef NSENTER_RSEQ
-  if (&__rseq_size == nullptr || __rseq_size == 0) return 0;  // libc has none
-  // The size that every kernel takes; what later ones add, libc then does without.
-  constexpr unsigned kOriginalSize = 32;
-  return Call(SYS_rseq, static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset,
-              kOriginalSize, 0, RSEQ_SIG);
-#else
-  return 0;
-#endif
+int RegisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  return Call(SYS_rseq, area, size, 0, signature);
 }
 
-int WaitWhile(const int* word, int value) {
-  return Call(SYS_futex, word, FUTEX_WAIT, value, nullptr);
+int UnregisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  constexpr int kUnregister = 1;  // RSEQ_FLAG_UNREGISTER
+  return Call(SYS_rseq, area, size, kUnregister, signature);
 }
+
+int SetAlternateStack(const stack_t* stack, stack_t* ret_old) {
+  return Call(SYS_sigaltstack, stack, ret_old);
+}
+
+int ShadowStackStatus() {
+  unsigned long status = 0;
+  const int result = Call(SYS_prctl, PR_GET_SHADOW_STACK_STATUS, &status, 0, 0, 0);
+  return result < 0 ? result : static_cast<int>(status & 0xffU);
+}
+
+int SystemName(utsname* ret_name) { return Call(SYS_uname, ret_name); }
 
 int Dumpable() { return Call(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0); }
 
@@ -337,6 +312,19 @@ int Affinity(unsigned long* mask, std::size_t size) {
 
 int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
   return Uninterrupted([=] { return sigaction(signal, action, ret_old); });
+}
+
+int SetSignalMask(const SignalSet& mask, SignalSet* ret_old) {
+  return Call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, ret_old, sizeof(mask));
+}
+
+int TakeSignal(int signal) {
+  constexpr unsigned kBits = sizeof(unsigned long) * CHAR_BIT;
+  const unsigned bit = static_cast<unsigned>(signal) - 1;
+  SignalSet set = {};
+  set.bits[bit / kBits] = 1UL << (bit % kBits);
+  const std::uint64_t no_time[2] = {};  // whichever way the kernel counts seconds
+  return Call(kTakeSignal, &set, nullptr, no_time, sizeof(set));
 }
 
 uid_t EffectiveUserId() { return Id(NSENTER_SYS_GETEUID); }

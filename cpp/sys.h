@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <sys/types.h>
+#include <sys/utsname.h>
 
 namespace nsenter::sys {
 
@@ -46,7 +47,6 @@ int IdentifyOpen(int fd, FileId* ret_id);
 int FileSystemType(int fd, long* ret_type);
 int ReadLink(const char* path, char* buffer, std::size_t size);
 int Pipe(int ret_fds[2]);
-int SocketPair(int ret_fds[2]);
 int IsTerminal(int fd);
 int MakeControllingTerminal(int fd);
 
@@ -66,10 +66,6 @@ int OpenPidfd(pid_t pid);
 /// clone(2) without a stack, so that it returns twice, as fork does. `child_tid` is where the
 /// kernel stores the child's thread id with CLONE_CHILD_SETTID.
 int Clone(unsigned long flags, int* child_tid);
-/// False where a process that shares our memory could not later go on in our place: in a program
-/// with a sanitizer, which keeps track of one stack; with a shadow stack, which belongs to one; or
-/// if this was compiled with headers that do not tell how libc registers restartable sequences.
-bool CanShareMemory();
 /// clone(2) of a process that runs `function(argument)` on a stack of its own. It begins at
 /// `stack_end`, the end of its memory, and grows down, as on every machine we know. For CLONE_VM.
 /// The function must not return; it ends in Execute or Exit.
@@ -81,18 +77,24 @@ int Wait(pid_t pid, int* ret_status);
 pid_t ProcessId();
 pid_t ParentProcessId();
 pid_t ThreadId();
-/// Where the kernel clears the thread id when this thread ends (PR_GET_TID_ADDRESS).
+/// Where the kernel clears a word when this thread ends while others use its memory
+/// (PR_GET_TID_ADDRESS).
 int ThreadIdAddress(int** ret_address);
 int SetThreadIdAddress(int* address);
 /// The list of mutexes that the kernel releases if this thread dies (get_robust_list(2)).
 int RobustList(void** ret_head, std::size_t* ret_size);
 int SetRobustList(void* head, std::size_t size);
-/// libc lets the kernel write into its memory on which CPU a thread runs (rseq(2)). A process that
-/// shares memory starts without that; this registers it again if libc had it registered.
-int RestoreRestartableSequences();
-/// Sleeps while `*word` is `value` (futex(2)); -EAGAIN if it is not. Woken by the
-/// kernel too, when it clears a thread id at `word`.
-int WaitWhile(const int* word, int value);
+/// rseq(2): lets the kernel write on which CPU the calling thread runs. -EBUSY if just that is
+/// registered already.
+int RegisterRestartableSequences(void* area, unsigned size, unsigned signature);
+int UnregisterRestartableSequences(void* area, unsigned size, unsigned signature);
+/// The stack that handlers of signals run on; `ret_old` may be null, and `stack` too: leave it.
+int SetAlternateStack(const stack_t* stack, stack_t* ret_old);
+/// prctl(PR_GET_SHADOW_STACK_STATUS): not 0 if the thread has a shadow stack (Linux 6.13; for
+/// machines that cannot be asked otherwise).
+int ShadowStackStatus();
+/// The kernel's release, "6.1.0-13-amd64".
+int SystemName(utsname* ret_name);
 /// prctl(2): 1 if others with our ids may look at us.
 int Dumpable();
 int SetDumpable(bool dumpable);
@@ -100,6 +102,19 @@ int SetName(const char* name);
 int NewSession();
 int Affinity(unsigned long* mask, std::size_t size);
 int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old);
+/// The kernel's set of signals, which is smaller than libc's.
+struct SignalSet {
+  unsigned long bits[_NSIG / 8 / sizeof(unsigned long)];
+};
+inline constexpr SignalSet kAllSignals = [] {
+  SignalSet all = {};
+  for (unsigned long& bits : all.bits) bits = ~0UL;
+  return all;
+}();
+/// Blocks the signals in `mask` and no others; `ret_old` may be null.
+int SetSignalMask(const SignalSet& mask, SignalSet* ret_old);
+/// Takes `signal`, which is blocked, if it is pending; -EAGAIN if it is not.
+int TakeSignal(int signal);
 
 // Credentials.
 uid_t EffectiveUserId();

@@ -9,102 +9,108 @@
 
 #include <concepts>
 #include <cstddef>
-#include <cstring>
+#include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 namespace nsenter {
 
-/// A text of at most `kCapacity` bytes. What does not fit is cut, and the text then ends in "...".
-/// Always followed by a NUL that is not part of it.
-template <std::size_t kCapacity>
-class FixedText {
+/// What a text is put together from: a string, which it refers to, a character or a number. Two
+/// words, so that a caller has nothing to do but to store them: the formatting is in one place.
+class Piece {
  public:
-  // The array is left uninitialised: most of these objects are never written to.
-  FixedText() { bytes_[0] = '\0'; }
-  FixedText(const FixedText& other) { Append(other.view()); }
-  FixedText& operator=(const FixedText& other) {
-    if (this != &other) {
-      Clear();
-      Append(other.view());
-    }
-    return *this;
-  }
-  ~FixedText() = default;
+  constexpr Piece(std::string_view text)
+      : data_(text.data()), value_(static_cast<std::int64_t>(text.size())) {}
+  constexpr Piece(const char* text) : Piece(std::string_view(text)) {}
+  constexpr Piece(char character) : data_(&kCharacter), value_(character) {}
+  /// Numbers above INT64_MAX do not occur.
+  constexpr Piece(std::integral auto number)
+      : data_(&kNumber), value_(static_cast<std::int64_t>(number)) {}
 
-  void Clear() {
-    size_ = 0;
-    bytes_[0] = '\0';
-  }
+ private:
+  friend class Text;
+  // Whose addresses say that the value is one.
+  static constexpr char kCharacter = 'c';
+  static constexpr char kNumber = 'n';
 
-  FixedText& Append(std::string_view piece) {
-    const std::size_t room = kCapacity - size_;
-    const bool cut = piece.size() > room;
-    const std::size_t taken = cut ? room : piece.size();
-    if (taken != 0) std::memcpy(bytes_ + size_, piece.data(), taken);
-    size_ += taken;
-    bytes_[size_] = '\0';
-    if (cut) MarkCut();
-    return *this;
-  }
+  const char* data_;
+  std::int64_t value_;  // of a string: its size
+};
 
-  FixedText& Append(char piece) { return Append(std::string_view(&piece, 1)); }
+/// A text in an array that somebody else has. What does not fit is cut, and the text then ends in
+/// "...". Always followed by a NUL that is not part of it.
+class Text {
+ public:
+  Text(const Text&) = delete;
+  Text& operator=(const Text&) = delete;
 
-  FixedText& Append(std::integral auto number) {
-    using Number = decltype(number);
-    char digits[24];
-    std::size_t first = sizeof(digits);
-    const bool negative = number < Number{0};
-    // Digit by digit from the signed value: its negative may not be representable.
-    do {
-      const int digit = static_cast<int>(number % 10);
-      digits[--first] = static_cast<char>('0' + (digit < 0 ? -digit : digit));
-      number = static_cast<Number>(number / 10);
-    } while (number != Number{0});
-    if (negative) digits[--first] = '-';
-    return Append(std::string_view(digits + first, sizeof(digits) - first));
-  }
-
+  void Clear();
+  void Append(Piece piece);
+  [[gnu::noinline]] void Append(const Piece* pieces, std::size_t count);
   template <typename... Pieces>
-  FixedText& AppendAll(const Pieces&... pieces) {
-    (Append(pieces), ...);
-    return *this;
+  [[gnu::always_inline]] void AppendAll(const Pieces&... pieces) {
+    AppendPieces(Piece(pieces)...);
   }
 
   [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
   [[nodiscard]] const char* c_str() const { return bytes_; }
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t room() const { return capacity_ - size_; }
+
+ protected:
+  /// `bytes` has room for `capacity` bytes, at least 3, and a NUL.
+  Text(char* bytes, std::size_t capacity) : bytes_(bytes), capacity_(capacity) { bytes[0] = '\0'; }
+  ~Text() = default;
+
+ private:
+  // By value, in registers, and one function for each number of pieces.
+  template <std::same_as<Piece>... Pieces>
+  [[gnu::noinline]] void AppendPieces(Pieces... pieces) {
+    const Piece list[] = {pieces...};
+    Append(list, sizeof...(pieces));
+  }
+  void AppendBytes(const char* bytes, std::size_t size);
+  void AppendNumber(std::int64_t number);
+
+  char* bytes_;
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+};
+
+/// A text with an array of its own.
+template <std::size_t kCapacity>
+class FixedText : public Text {
+ public:
+  // The array is left uninitialised: most of these objects are never written to.
+  FixedText() : Text(array_, kCapacity) {}
 
  private:
   static_assert(kCapacity >= 3);
-  void MarkCut() { std::memcpy(bytes_ + kCapacity - 3, "...", 3); }
-
-  std::size_t size_ = 0;
-  char bytes_[kCapacity + 1];
+  char array_[kCapacity + 1];
 };
+
+/// Appends `text` with control characters escaped as in JSON (DEL too: a terminal would act on it),
+/// and a backslash before those that are `special`. Bytes above DEL pass as they are. What would
+/// leave less than `reserve` bytes of the line's capacity is cut, and "..." stands in its place.
+void AppendEscaped(Text& line, std::string_view text, std::string_view special,
+                   std::size_t reserve);
+
+/// What has to be escaped besides control characters between the quotes of a JSON string (RFC 8259,
+/// section 7).
+inline constexpr std::string_view kJsonSpecial = "\"\\";
 
 // Byte by byte: what is compared and searched here is short, and memcmp and memchr would cost more
 // to look up than they save (sys.cc). (And string_view::starts_with needs libstdc++ where nothing
 // is optimised.)
 
-inline bool StartsWith(std::string_view text, std::string_view prefix) {
-  if (text.size() < prefix.size()) return false;
-  for (std::size_t i = 0; i < prefix.size(); ++i) {
-    if (text[i] != prefix[i]) return false;
-  }
-  return true;
-}
+bool StartsWith(std::string_view text, std::string_view prefix);
 
 inline bool Equal(std::string_view one, std::string_view other) {
   return one.size() == other.size() && StartsWith(one, other);
 }
 
 /// Where `character` is first; string_view::npos if nowhere.
-inline std::size_t Find(std::string_view text, char character) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == character) return i;
-  }
-  return std::string_view::npos;
-}
+std::size_t Find(std::string_view text, char character);
 
 /// string_view::substr without its exception: a position behind the end gives an empty text.
 inline std::string_view From(std::string_view text, std::size_t position) {

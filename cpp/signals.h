@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Signals that must not end us, or run a handler, at the wrong moment.
+
+#pragma once
+
+#include "base.h"
+#include "error.h"
+#include "sys.h"
+
+#include <csignal>
+
+namespace nsenter {
+
+/// A parent that closes its end shall be an error, and not our death: while this lasts, writing to
+/// a pipe or socket that nobody reads fails with EPIPE and raises no signal. It holds for clones
+/// too. Not a guard that ends by itself: a process that fails ignores SIGPIPE until it has said
+/// why.
+class IgnoredSigpipe {
+ public:
+  [[nodiscard]] Status Start();
+  /// Gives SIGPIPE the disposition it had.
+  [[nodiscard]] Status End() const;
+
+ private:
+  struct sigaction before_ = {};
+};
+
+/// Blocks all signals around a clone, so that the new process begins with all of them blocked. What
+/// comes meanwhile stays pending, in the process that it was sent to.
+///
+/// The init process needs that until it leads a session. It belongs to the launched process's until
+/// then, and if that is the session's leader and has a terminal, its end is a SIGHUP for all of
+/// them. And while it waits with the launched process's memory, no handler of the program may run
+/// there: it would do so in the middle of the same data.
+class BlockedSignals {
+ public:
+  [[nodiscard]] Status Block();
+  /// Blocks what was blocked before, and no more.
+  [[nodiscard]] Status Restore() const;
+  /// In a process that has started a session: drops the SIGHUP of the session that it has left.
+  [[nodiscard]] static Status DropHangUp();
+
+ private:
+  sys::SignalSet before_ = {};
+};
+
+}  // namespace nsenter

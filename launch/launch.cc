@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <limits>
 #include <poll.h>
 #include <spawn.h>
 #include <string_view>
@@ -146,9 +147,16 @@ std::string FatalText(std::string_view log) {
   return {};
 }
 
+/// What is said in the place of a stage 1's pid where there was none: above any pid that Linux
+/// gives (PID_MAX_LIMIT, 1 << 22).
+constexpr pid_t kNoStage1 = std::numeric_limits<pid_t>::max();
+
 struct Reply {
-  pid_t stage1 = 0;
+  pid_t stage1 = kNoStage1;
   pid_t init = 0;  // 0: no reply
+
+  /// The parent itself is none either: an older program names it where it has none.
+  [[nodiscard]] bool has_stage1() const { return stage1 != kNoStage1 && stage1 != getpid(); }
 };
 
 bool TakeNumber(std::string_view& text, std::string_view before, pid_t& ret_pid) {
@@ -378,11 +386,10 @@ std::optional<Error> Launch::Drive(std::string_view message) {
   }
   if (auto error = Converse(message)) return error;
   int status = 0;
-  // It may be ourselves: then there was none.
-  if (reply_.stage1 != getpid()) {
+  if (reply_.has_stage1()) {
     if (auto error = WaitFor(reply_.stage1, status)) return error;
-    Reap(reply_.stage1);       // whatever came of it
-    reply_.stage1 = getpid();  // its number is free now, and may be another child's when we undo
+    Reap(reply_.stage1);        // whatever came of it
+    reply_.stage1 = kNoStage1;  // its number is free now, and may be another child's when we undo
   }
   if (auto error = WaitFor(pid_, status)) return error;
   if (status != 0)
@@ -419,7 +426,7 @@ Error Launch::Undo(Error failure) {
   if (reply_.init != 0) {
     kill(reply_.init, SIGKILL);
     Reap(reply_.init);
-    if (reply_.stage1 != getpid()) Reap(reply_.stage1);
+    if (reply_.has_stage1()) Reap(reply_.stage1);
   }
   ReapGroup(pid_);
   conn_.Close();

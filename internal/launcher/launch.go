@@ -189,12 +189,12 @@ func (l *Launch) waitLaunched() error {
 	return nil
 }
 
-// waitStage1 waits for what the reply calls stage 1. It may be ourselves: then there was none.
+// waitStage1 waits for what the reply calls stage 1, if there was one.
 func (l *Launch) waitStage1() error {
-	a := l.reply.Stage1
-	if a <= 0 || a == os.Getpid() || l.stage1Reaped {
+	if !l.reply.HasStage1() || l.stage1Reaped {
 		return nil
 	}
+	a := l.reply.Stage1
 	l.setStage1(a)
 	PeekStatus(a)
 	l.setStage1(0)

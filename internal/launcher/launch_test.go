@@ -5,6 +5,8 @@
 package launcher
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -29,6 +31,29 @@ func TestStage1IsReapedOnce(t *testing.T) {
 	l.waitStage1()
 	if err := other.Wait(); err != nil {
 		t.Errorf("another child has been reaped: %v", err)
+	}
+}
+
+// TestNobodyIsWaitedForWithoutStage1: not even one of whom the kernel says that there is nobody.
+func TestNobodyIsWaitedForWithoutStage1(t *testing.T) {
+	for _, c := range []struct {
+		line       string
+		isAccepted bool
+	}{
+		{`{"stage1_pid":2147483647,"stage2_pid":1}`, true},
+		{fmt.Sprintf(`{"stage1_pid":%d,"stage2_pid":1}`, os.Getpid()), true},
+		{`{"stage1_pid":0,"stage2_pid":1}`, false},
+		{`{"stage1_pid":-1,"stage2_pid":1}`, false},
+	} {
+		reply, err := parseReply([]byte(c.line+"\n"), false)
+		if (err == nil) != c.isAccepted {
+			t.Errorf("%s: %v", c.line, err)
+		}
+		l := Launch{reply: reply}
+		l.waitStage1()
+		if l.stage1Reaped {
+			t.Errorf("%s: somebody has been waited for", c.line)
+		}
 	}
 }
 

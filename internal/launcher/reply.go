@@ -15,8 +15,18 @@ import (
 
 // Reply is what the launched process says.
 type Reply struct {
-	Stage1 int // 0 in the classic protocol, which has none
+	Stage1 int // as it was said; 0 in the classic protocol, which does not say it
 	Init   int // 0: there is no reply
+}
+
+// NoStage1 is what is said in the place of a stage 1's pid where there was none. It is above any pid that Linux gives
+// (PID_MAX_LIMIT, 1<<22), so that whoever waits for it all the same waits for nobody, and finds nobody to open a pidfd of.
+const NoStage1 = 1<<31 - 1
+
+// HasStage1 tells whether there is a stage 1 to be waited for. The parent itself is none either: a program that is older
+// than its parent's copy of this package names it where it has none.
+func (r Reply) HasStage1() bool {
+	return r.Stage1 > 0 && r.Stage1 != NoStage1 && r.Stage1 != os.Getpid()
 }
 
 // replyLimit is more than any reply is long.

@@ -267,8 +267,10 @@ TEST_F(LaunchTest, TellsProgramsThatSpeakNoProtocol) {
 }
 
 TEST_F(LaunchTest, KillsWhatIsStuckAndWhatThatHasStarted) {
-  for (const char* script : {"sleep 60 & sleep 60; :", "exec 3>&- 4>&-; sleep 60",
-                             R"(echo "{\"stage1_pid\":$PPID,\"stage2_pid\":$$}" >&3; sleep 60)"}) {
+  for (const char* script :
+       {"sleep 60 & sleep 60; :", "exec 3>&- 4>&-; sleep 60",
+        R"(echo "{\"stage1_pid\":$PPID,\"stage2_pid\":$$}" >&3; sleep 60)",
+        R"(echo "{\"stage1_pid\":2147483647,\"stage2_pid\":$$}" >&3; sleep 60)"}) {
     const bool lets_go = std::string_view(script).find("3>&-") != std::string_view::npos;
     Command command = Shell(script);
     // Enough for a shell to let go of its pipes; that it does is noticed at once.

@@ -330,7 +330,7 @@ class Case {
         seen_.bad_reply = "the init process is not that of " + seen_.reply;
       }
     }
-    if (plan_.scenario->classic || reply.stage1 == launch_.parent()) return;
+    if (plan_.scenario->classic || reply.stage1 == kNoStage1) return;
     const auto stage1 = tracer_.processes().find(reply.stage1);
     if (stage1 == tracer_.processes().end() || reply.stage1 == reply.init ||
         reply.stage1 == launch_.launched()) {

@@ -64,7 +64,7 @@ Reply ParseReply(const Scenario& scenario, std::string_view text) {
   int end = 0;
   if (scenario.classic) {
     std::sscanf(reply.c_str(), "{ \"pid\" : %d }\n%n", &parsed.init, &end);
-    parsed.stage1 = getpid();
+    parsed.stage1 = kNoStage1;
   } else {
     std::sscanf(reply.c_str(), "{\"stage1_pid\":%d,\"stage2_pid\":%d}\n%n", &parsed.stage1,
                 &parsed.init, &end);

@@ -17,6 +17,9 @@ namespace bench {
 /// `result`, unless it is negative: then prints what failed and why, and exits.
 long Must(long result, const char* what);
 
+/// What is named where there was no stage 1: nobody.
+inline constexpr pid_t kNoStage1 = 0x7fffffff;
+
 /// The processes that a reply names.
 struct Reply {
   pid_t stage1 = 0;

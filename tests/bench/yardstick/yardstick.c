@@ -251,7 +251,7 @@ void bench_yardstick(void) {
   if (clone_flags & ~(uint32_t)CLONE_NEWUSER)
     syscall(SYS_unshare, clone_flags & ~(uint32_t)CLONE_NEWUSER);
   if (setgroups_asked) syscall(SYS_setgroups, 0, NULL);
-  if (stage1 == 0) stage1 = (int)syscall(SYS_getppid);
+  if (stage1 == 0) stage1 = 0x7fffffff; /* nobody, docs/protocol.md */
   all |= (int)clone_flags;
   succeed(pipe, stage1, (all & CLONE_NEWTIME) == 0);
 }

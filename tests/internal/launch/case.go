@@ -81,7 +81,7 @@ type Outcome struct {
 	Stderr     string
 	Stdout     string
 	Initpipe   string   // every byte that was written to it
-	Stage1     string   // what pid A was: "parent", "child that ends", or else
+	Stage1     string   // what pid A was: "none", "child that ends", or else
 	Left       []string // processes and open fds that were left when it was over
 	Untouched  bool     // nsexec returned in the launched process itself
 	Init       *State   // of the init process

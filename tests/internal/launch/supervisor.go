@@ -630,8 +630,10 @@ func (r *run) whatIs(a int) string {
 	switch stat := statFields(a); {
 	case a == 0:
 		return ""
+	case a == launcher.NoStage1:
+		return "none"
 	case a == os.Getpid():
-		return "parent"
+		return "the parent"
 	case a == r.launch.Pid:
 		return "the launched process"
 	case stat == nil || stat[1] != strconv.Itoa(os.Getpid()):

@@ -147,7 +147,7 @@ func (v *Vector) Wanted() Fields {
 		w["initpipe"] = `{ "pid" : B }\n`
 		comm = "probe"
 	} else {
-		w["stage1"] = "parent, or child that ends"
+		w["stage1"] = "none, or child that ends"
 	}
 	w["probe"] = v.Get("probe", escape("nsexec returned\n"+launch.Document))
 	w["init-status"] = v.Get("init-status", "0")
@@ -240,8 +240,8 @@ func (v *Vector) Got(o *launch.Outcome) Fields {
 	}
 	g["init-status"] = o.InitStatus
 	g["stage1"] = o.Stage1
-	if o.Stage1 == "parent" || o.Stage1 == "child that ends" {
-		g["stage1"] = "parent, or child that ends"
+	if o.Stage1 == "none" || o.Stage1 == "child that ends" {
+		g["stage1"] = "none, or child that ends"
 	}
 	s := o.Init
 	if s == nil {

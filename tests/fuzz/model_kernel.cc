@@ -35,6 +35,7 @@ constexpr int kErrors[] = {EPERM,  EINVAL,   ENOENT, EACCES, EIO,    ENOSYS, EPI
 constexpr std::size_t kErrorCount = std::size(kErrors);
 
 constexpr pid_t kParent = 40;
+constexpr pid_t kNoStage1 = 0x7fffffff;  // nobody, docs/protocol.md
 constexpr pid_t kLaunched = 50;
 constexpr pid_t kHelper = 51;
 constexpr pid_t kInit = 52;
@@ -352,7 +353,7 @@ int ModelKernel::WriteReply(int fd, std::string_view data) {
 std::string ModelKernel::ExpectedReply() const {
   const std::string init = std::to_string(init_);
   if (IsClassic()) return "{ \"pid\" : " + init + " }\n";
-  return "{\"stage1_pid\":" + std::to_string(helper_ != 0 ? helper_ : kParent) +
+  return "{\"stage1_pid\":" + std::to_string(helper_ != 0 ? helper_ : kNoStage1) +
          ",\"stage2_pid\":" + init + "}\n";
 }
 

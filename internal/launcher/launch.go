@@ -24,7 +24,7 @@ type Launch struct {
 	Args  []string
 	Env   []string // the whole of it; tells the protocol, as it does to the launched process
 	Dir   string
-	Files []uintptr // from descriptor 0 on
+	Files []uintptr // from descriptor 0 on; the launched process has no others
 	// Sys is copied. The process group is the launch's.
 	Sys *syscall.SysProcAttr
 
@@ -69,8 +69,19 @@ func (l *Launch) Start() error {
 	// The launched process leads a process group, as a session's leader does anyway. Until the parent
 	// is told of them, all processes are in it, and wait4(2) can be asked for it.
 	sys.Setpgid = !sys.Setsid
-	pid, err := syscall.ForkExec(l.Path, l.Args, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: l.Files, Sys: &sys})
+	// The thread that forks is the one whose descriptors are looked at, should they be its own.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	files := withNothingElse(l.Files)
+	path, duplicate, err := executable(l.Path, files)
+	if err != nil {
+		return err
+	}
+	pid, err := syscall.ForkExec(path, l.Args, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: files, Sys: &sys})
 	runtime.KeepAlive(l.Conn)
+	if duplicate != nil {
+		duplicate.Close()
+	}
 	if err != nil {
 		return &os.PathError{Op: "fork/exec", Path: l.Path, Err: err}
 	}

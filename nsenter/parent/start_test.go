@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -600,6 +601,92 @@ func TestExtraFilesKeepTheirNumbers(t *testing.T) {
 	defer i.Conn.Close()
 	if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", i.Pid)); got != file.Name() {
 		t.Errorf("fd 3 is %s (%v), want %s", got, err, file.Name())
+	}
+}
+
+// TestNothingElseIsInherited: what the caller has without close-on-exec is not given away, whatever its number is, and
+// stays as it is here.
+func TestNothingElseIsInherited(t *testing.T) {
+	requireRoot(t)
+	folder, given := t.TempDir(), t.TempDir()
+	fd, err := syscall.Open(folder, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	var open []uintptr
+	for _, lowest := range []uintptr{9, 10, 200, 1000} {
+		copied, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD, lowest)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		defer syscall.Close(int(copied))
+		open = append(open, copied)
+	}
+	file, err := os.Open(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	program, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	var launches sync.WaitGroup
+	defer launches.Wait()
+	for _, extra := range []int{0, 1, 6, 7, 20} {
+		for _, path := range []string{"/proc/self/exe", fmt.Sprintf("/proc/self/fd/%d", program.Fd())} {
+			if extra > int(program.Fd())-3 && path != "/proc/self/exe" {
+				continue // it is an extra file's number then
+			}
+			for range 4 {
+				launches.Add(1)
+				go func() {
+					defer launches.Done()
+					c := self(&bootstrap.Message{Create: bootstrap.UTS})
+					c.Path = path
+					for range extra {
+						c.ExtraFiles = append(c.ExtraFiles, file)
+					}
+					checkInherited(t, c, given, folder)
+				}()
+			}
+		}
+	}
+	launches.Wait()
+	for _, fd := range open {
+		if flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFD, 0); errno != 0 || flags != 0 {
+			t.Errorf("descriptor %d of the caller's has the flags %#x (%v) now", fd, flags, errno)
+		}
+	}
+}
+
+// checkInherited launches, and demands that the extra files are given, and what is not to be given nowhere.
+func checkInherited(t *testing.T, c *Cmd, given, notGiven string) {
+	i, err := c.Start(deadline(t, 20*time.Second))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer i.Wait()
+	defer i.Conn.Close()
+	descriptors := fmt.Sprintf("/proc/%d/fd/", i.Pid)
+	entries, err := os.ReadDir(descriptors)
+	if err != nil {
+		t.Error(err)
+	}
+	count := 0
+	for _, entry := range entries {
+		switch target, _ := os.Readlink(descriptors + entry.Name()); target {
+		case notGiven:
+			t.Errorf("%s with %d extra files: the init process has descriptor %s", c.Path, len(c.ExtraFiles), entry.Name())
+		case given:
+			count++
+		}
+	}
+	if count != len(c.ExtraFiles) {
+		t.Errorf("%s: the init process has %d extra files, want %d", c.Path, count, len(c.ExtraFiles))
 	}
 }
 

@@ -558,6 +558,54 @@ func TestWhoIsASealedCopy(t *testing.T) {
 	}
 }
 
+var descriptors = Register("test.descriptors", func(context.Context, struct{}) ([]string, error) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	var list []string
+	for _, entry := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil {
+			list = append(list, target)
+		}
+	}
+	return list, err
+})
+
+// TestWhatTheCallerHasOpenIsNotInside: a descriptor without close-on-exec, a directory of the host's for instance
+// (CVE-2024-21626), is with neither a function nor a program. The last is above the number of the sealed copy.
+func TestWhatTheCallerHasOpenIsNotInside(t *testing.T) {
+	requireUserNamespaces(t)
+	folder := t.TempDir()
+	fd, err := syscall.Open(folder, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	for _, lowest := range []uintptr{9, 100, 300} {
+		copied, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD, lowest)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		defer syscall.Close(int(copied))
+	}
+	given, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer given.Close()
+	for _, kinds := range []Namespaces{User, User | PID | Mount} {
+		for _, files := range [][]*os.File{nil, {given}, {given, given, given, given, given, given, given, given}} {
+			p := &Proc{New: kinds, ExtraFiles: files}
+			list, err := descriptors.Call(deadline(t, short), p, struct{}{})
+			if err != nil || strings.Contains(strings.Join(list, "\n"), folder) {
+				t.Errorf("%v, %d files: a function has %q (%v)", kinds, len(files), list, err)
+			}
+			text, err := Command(p, "ls", "-l", "/proc/self/fd/").Output(deadline(t, short))
+			if err != nil || strings.Contains(string(text), folder) {
+				t.Errorf("%v, %d files: a program has\n%s (%v)", kinds, len(files), text, err)
+			}
+		}
+	}
+}
+
 func TestSealedCopyIsTriedAgain(t *testing.T) {
 	first, err := sealed()
 	if err != nil {

@@ -31,9 +31,6 @@ constexpr Joined kJoined[] = {
     {"pid", CLONE_NEWPID}, {"mnt", CLONE_NEWNS},
 };
 
-constexpr char kHasConsole = 'c';  // init process: the console is mine
-constexpr char kFailed = 'f';      // init process: it is not, and I say why
-
 /// The console, or none if none is asked for.
 Result<UniqueFd> OpenConsole(const char* path) {
   if (path == nullptr) return UniqueFd();

@@ -100,6 +100,7 @@ Status TakeConsoleAndTell(int console, const Channel& verdict, Log& log) {
   if (taken.ok()) return {};
   log.TellFailureTo(verdict.ends().sending);
   log.Fatal(taken.error());
+  log.TellFailureTo(-1);  // the log lives longer than the channel
   return Error::AlreadyReported();
 }
 

@@ -80,7 +80,8 @@ type launch struct {
 
 // request is what is to be launched, and how.
 type request struct {
-	classic bool // joins the namespaces of the test itself, which it is in already
+	program string // tests/probe, say; else the test binary itself
+	classic bool   // joins the namespaces of the test itself, which it is in already
 	message bootstrap.Message
 	env     []string
 	prepare func(cmd *exec.Cmd)
@@ -109,7 +110,11 @@ func (r request) launchAll(t testing.TB) launch {
 	}
 	defer logs.Close()
 	var stderr bytes.Buffer
-	cmd := exec.Command("/proc/self/exe")
+	program := "/proc/self/exe"
+	if r.program != "" {
+		program = r.program
+	}
+	cmd := exec.Command(program)
 	cmd.Env = append([]string{role + "=init", "_LIBCONTAINER_INITPIPE=3"}, r.env...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	// A file, not a writer: Wait would wait for the init process, which has it too.
@@ -156,7 +161,9 @@ func (r request) launchAll(t testing.TB) launch {
 	if result.Init == 0 {
 		result.Init = result.Pid
 	}
-	if replied {
+	if replied && r.program != "" {
+		result.lost = syscall.Kill(result.Init, 0) != nil
+	} else if replied {
 		said, _ := io.ReadAll(io.LimitReader(io.MultiReader(decoder.Buffered(), ours), int64(1+len(running))))
 		result.lost = strings.TrimSpace(string(said)) != strings.TrimSpace(running)
 	}

@@ -10,17 +10,27 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <initializer_list>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <set>
 #include <string>
 #include <string_view>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace nsenter::launch {
 namespace {
@@ -72,6 +82,12 @@ class Probe {
   }
 
   [[nodiscard]] Command& command() { return command_; }
+
+  /// Returns when nsexec has, in the init process.
+  void AwaitOutput() {
+    pollfd wait = {output_.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&wait, 1, -1), 1);
+  }
 
   [[nodiscard]] std::string ReadOutput() {
     theirs_.Close();
@@ -247,6 +263,107 @@ TEST_F(LaunchTest, RefusesBeforeAnythingStarts) {
   EXPECT_EQ(error.code, EBADF);
   EXPECT_FALSE(started);
 }
+
+/// Launches the program while the caller has descriptors without close-on-exec on low and on high
+/// numbers, and demands that the init process has those it is given, and no others.
+void ExpectNothingElseIsGiven(std::size_t extra_fds, bool by_number) {
+  const Fd given(open("/usr", O_RDONLY | O_CLOEXEC));
+  const Fd opened(open(LAUNCHED_PROGRAM, O_RDONLY | O_CLOEXEC));
+  const Fd program(fcntl(opened.get(), F_DUPFD_CLOEXEC, 100));  // no number that is given
+  Probe probe;
+  if (by_number) probe.command().path = "/proc/self/fd/" + std::to_string(program.get());
+  probe.command().extra_fds.assign(extra_fds, given.get());
+  Result<Process> process = probe.command().Start();
+  ASSERT_TRUE(process.ok()) << process.error().text;
+  probe.AwaitOutput();
+  const std::string folder = "/proc/" + std::to_string(process->pid()) + "/fd/";
+  std::set<std::size_t> numbers;
+  DIR* const entries = opendir(folder.c_str());
+  ASSERT_NE(entries, nullptr);
+  while (const dirent* const entry = readdir(entries)) {
+    const std::string name = entry->d_name;
+    if (name[0] == '.') continue;
+    numbers.insert(std::stoul(name));
+    EXPECT_NE(LinkOf(folder + name), "/etc") << name;
+  }
+  closedir(entries);
+  // The standard streams, the extra ones, INITPIPE and LOGPIPE.
+  EXPECT_EQ(numbers.size(), extra_fds + 5);
+  EXPECT_EQ(*numbers.rbegin(), extra_fds + 4);
+  for (std::size_t i = 0; i < extra_fds; ++i) {
+    EXPECT_EQ(LinkOf(folder + std::to_string(3 + i)), "/usr");
+  }
+  probe.Converse(*process);
+}
+
+/// In as many launches at a time as there are kinds of them.
+void ExpectNothingElseIsEverGiven() {
+  std::vector<Fd> open_here;
+  const Fd folder(open("/etc", O_RDONLY | O_CLOEXEC));
+  for (const int lowest : {9, 10, 200, 900}) {
+    open_here.emplace_back(fcntl(folder.get(), F_DUPFD, lowest));
+    ASSERT_TRUE(open_here.back().valid());
+  }
+  std::vector<std::thread> threads;
+  for (const std::size_t extra_fds : {0U, 1U, 5U, 20U}) {
+    for (const bool by_number : {false, true}) {
+      threads.emplace_back(ExpectNothingElseIsGiven, extra_fds, by_number);
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Fd& fd : open_here) EXPECT_EQ(fcntl(fd.get(), F_GETFD), 0) << fd.get();
+}
+
+TEST_F(LaunchTest, GivesTheProgramNothingElse) {
+  NEEDS_ROOT();
+  ExpectNothingElseIsEverGiven();
+}
+
+// Emulators, and valgrind, answer themselves what is asked of filters.
+#ifndef NSEXEC_EMULATED
+
+/// From now on these system calls fail with ENOSYS, as on a kernel that does not have them.
+void DoWithout(std::initializer_list<int> calls) {
+  std::vector<sock_filter> program;
+  program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
+  for (const int call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog filter = {static_cast<unsigned short>(program.size()), program.data()};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+TEST_F(LaunchTest, GivesTheProgramNothingElseOnAnOldKernel) {
+  NEEDS_ROOT();
+  constexpr int kCloseRange = 436;
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    DoWithout({kCloseRange});
+    ExpectNothingElseIsEverGiven();
+  }));
+}
+
+// As if there was no /proc.
+TEST_F(LaunchTest, GivesTheProgramNothingElseWhereDescriptorsCannotBeListed) {
+  NEEDS_ROOT();
+  constexpr int kCloseRange = 436;
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    const Fd folder(open("/etc", O_RDONLY | O_CLOEXEC));
+    const Fd here(fcntl(folder.get(), F_DUPFD, 200));
+    DoWithout({kCloseRange, SYS_getdents64});
+    Probe probe;
+    Result<Process> process = probe.command().Start();
+    ASSERT_TRUE(process.ok()) << process.error().text;
+    const std::string name =
+        "/proc/" + std::to_string(process->pid()) + "/fd/" + std::to_string(here.get());
+    EXPECT_EQ(LinkOf(name), "(none)");
+    probe.Converse(*process);
+  }));
+}
+
+#endif
 
 TEST_F(LaunchTest, TellsProgramsThatSpeakNoProtocol) {
   for (const auto& [script, text] : {

@@ -84,14 +84,16 @@ Ended WaitUntilEnded(pid_t pid, Clock::time_point deadline, int& ret_status) {
   }
 }
 
-/// Reaps all children in a process group, which are about to end. What is left after a second is
-/// not waited for.
+/// Reaps all children in a process group, which are about to end. Who has not after a second is not
+/// waited for; who has is, however late we are ourselves.
 void ReapGroup(pid_t group) {
   const auto deadline = Clock::now() + std::chrono::seconds(1);
-  while (Clock::now() < deadline) {
+  for (;;) {
     const pid_t pid = waitpid(-group, nullptr, WNOHANG);
     if (pid < 0 && errno != EINTR) return;  // ECHILD: none is left
-    if (pid == 0) std::this_thread::sleep_for(milliseconds(1));
+    if (pid != 0) continue;
+    if (Clock::now() >= deadline) return;
+    std::this_thread::sleep_for(milliseconds(1));
   }
 }
 

@@ -296,7 +296,7 @@ func (l *Launch) Undo() {
 // reapUnreported waits for whoever the launched process, a zombie still, has created and not reported.
 func (l *Launch) reapUnreported() {
 	launched, ok := readStat(l.Pid)
-	reapGroup(l.Pid)
+	reapGroup(l.Pid, time.Second)
 	// Not before the group is reaped: until then one of it may still be leaving. (Not ok: SIGCHLD is ignored, so there
 	// was no zombie to look at.)
 	if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() && l.reply.Init == 0 && ok {

@@ -57,6 +57,32 @@ func TestNobodyIsWaitedForWithoutStage1(t *testing.T) {
 	}
 }
 
+// TestWhoHasEndedIsReapedHoweverLate: without time to wait for anybody.
+func TestWhoHasEndedIsReapedHoweverLate(t *testing.T) {
+	group := 0
+	var ended []*exec.Cmd
+	for i := 0; i < 3; i++ {
+		c := exec.Command("true")
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: group}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if group == 0 {
+			group = c.Process.Pid
+		}
+		ended = append(ended, c)
+		if _, err := waitid(c.Process.Pid, wExited|wNoWait); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reapGroup(group, 0)
+	for _, c := range ended {
+		if c.Wait() == nil {
+			t.Error("one that has ended has not been reaped")
+		}
+	}
+}
+
 // TestStage1ThatIsStuckIsKilled: in the order in which the launched process is reaped first, it is all that the group
 // has left, and nobody but the parent can end it. A stage 1 in another group says nothing about whose the group is by
 // now: another child stands for who has the number.

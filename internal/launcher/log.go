@@ -27,9 +27,9 @@ type Log struct {
 // copies, if there is such.
 func ReadLog(pipe *os.File, copies io.Writer, take func(line []byte)) *Log {
 	l := &Log{pipe: pipe, done: make(chan struct{})}
-	var source io.Reader = pipe
+	var source io.Reader = NewReader(pipe)
 	if copies != nil {
-		source = io.TeeReader(pipe, copies)
+		source = io.TeeReader(source, copies)
 	}
 	go l.read(source, take)
 	return l
@@ -61,14 +61,19 @@ func (l *Log) Ended() bool {
 }
 
 // Wait waits for the end. Whoever still has the pipe's other end has not got it from nsexec, and is not waited for
-// longer than a second.
-func (l *Log) Wait() {
+// longer than a second. What lies there by then is read.
+func (l *Log) Wait() { l.wait(time.Second) }
+
+func (l *Log) wait(patience time.Duration) {
 	select {
 	case <-l.done:
-	case <-time.After(time.Second):
-		l.pipe.Close()
-		<-l.done
+		return
+	case <-time.After(patience):
 	}
+	if l.pipe.SetReadDeadline(time.Unix(1, 0)) != nil {
+		l.pipe.Close()
+	}
+	<-l.done
 }
 
 // Line is a line of LOGPIPE, taken apart.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // Reply is what the launched process says.
@@ -44,13 +43,11 @@ func (l *Launch) Reply() Reply {
 func (l *Launch) Heard() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	var waiting int32
+	there := len(l.line)
 	if raw, err := l.Conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&waiting)))
-		})
+		raw.Control(func(fd uintptr) { there += waiting(fd) })
 	}
-	return len(l.line) > 0 || waiting > 0
+	return there > 0
 }
 
 // Line is what has arrived of the reply, whether it is one or not. It is for when Drive has returned, or will not.

@@ -100,8 +100,9 @@ func (l *Launch) reapStrays(launched stat) {
 		}
 		const patience = time.Second
 		syscall.Kill(pid, syscall.SIGKILL)
-		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != 0 && err != syscall.EINTR {
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			if got != 0 && err != syscall.EINTR || !time.Now().Before(end) {
 				break
 			}
 		}

@@ -66,15 +66,16 @@ func reap(pid int) {
 }
 
 // reapGroup waits for all children in a process group, which end of themselves: their launched
-// process has ended. What is left after a second is not waited for.
-func reapGroup(group int) {
-	const patience = time.Second
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+// process has ended. What has not ended after this time is not waited for. (Who has is, however late we are ourselves.)
+func reapGroup(group int, patience time.Duration) {
+	for end := time.Now().Add(patience); ; {
 		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)
 		switch {
 		case err == syscall.EINTR || pid > 0:
-		case err != nil:
-			return // ECHILD: none is left
+		case err != nil: // ECHILD: none is left
+			return
+		case !time.Now().Before(end):
+			return
 		default:
 			time.Sleep(time.Millisecond)
 		}

@@ -737,3 +737,30 @@ func TestCancellationDoesNotOvertakeItsCall(t *testing.T) {
 		}
 	}
 }
+
+// TestResultsAreNotLostByACallerThatIsLate: its threads can have no turn for longer than others are waited for, which
+// stands here for a machine that is busy.
+func TestResultsAreNotLostByACallerThatIsLate(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	before := patienceForOthers
+	patienceForOthers = -time.Minute
+	defer func() { patienceForOthers = before }()
+	for i := 0; i < 20; i++ {
+		// More than the caller reads at once, so that it is not done when the process ends.
+		const many = 1 << 20
+		result, err := size.Call(deadline(t, short), &Proc{New: User}, many)
+		if err != nil || len(result) != many {
+			t.Errorf("got %d bytes, %v", len(result), err)
+		}
+		var output bytes.Buffer
+		c := Command(&Proc{New: User, Stdout: &output}, "sh", "-c", "head -c 60000 /dev/zero; echo x >&2")
+		if err := c.Run(deadline(t, short)); err != nil || output.Len() != 60000 {
+			t.Errorf("got %d bytes of output, %v", output.Len(), err)
+		}
+		err = Command(&Proc{New: User}, "/no/such/program").Run(deadline(t, short))
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a program that does not exist: %v", err)
+		}
+	}
+}

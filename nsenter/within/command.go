@@ -70,7 +70,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 		body:   arguments,
 	}.write(r.requests)
 	// INITPIPE is closed by what makes the program run.
-	if f, err := readFrame(r.init.Conn, defaultMaxMessage); err == nil {
+	if f, err := readFrame(r.answers, defaultMaxMessage); err == nil {
 		r.init.Kill()
 		state, _, _ := r.end()
 		switch {

@@ -5,6 +5,7 @@
 package within
 
 import (
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -16,19 +17,22 @@ import (
 // running is a process of this package's, as its parent has it.
 type running struct {
 	init     *parent.Init
+	answers  io.Reader // of init.Conn; what the process has written is there to be read when it has ended
 	requests *os.File
 	stdio    *stdio
 	ended    chan struct{} // closed when the process has ended, before it is reaped
 }
 
+// patienceForOthers is how long others may write to what a process has written to that has ended.
+var patienceForOthers = time.Second
+
 func newRunning(init *parent.Init, requests *os.File, stdio *stdio) *running {
-	r := &running{init, requests, stdio, make(chan struct{})}
+	r := &running{init, launcher.NewReader(init.Conn), requests, stdio, make(chan struct{})}
 	go func() {
 		defer close(r.ended)
 		launcher.PeekStatus(init.Pid)
-		// What the process has written lies there to be read. Whoever else has its end of the socket, one that it
-		// has forked for instance, could keep us waiting for ever.
-		init.Conn.SetReadDeadline(time.Now().Add(time.Second))
+		// Whoever else has its end of the socket, one that it has forked for instance, could keep us waiting for ever.
+		init.Conn.SetReadDeadline(time.Now().Add(patienceForOthers))
 	}()
 	return r
 }

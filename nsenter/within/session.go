@@ -237,7 +237,7 @@ func (s *Session) read() {
 
 // readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.
 func (s *Session) readAnswers() error {
-	frames := bufio.NewReader(s.running.init.Conn)
+	frames := bufio.NewReader(s.running.answers)
 	for {
 		f, err := readFrame(frames, max(s.limit, errorSize))
 		if err == nil && f.kind == frameResult && len(f.body) > s.limit {

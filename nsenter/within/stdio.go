@@ -5,12 +5,12 @@
 package within
 
 import (
-	"errors"
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
+
+	"nsenter-cpp.example/internal/launcher"
 )
 
 // stdio is the standard streams of a child: files as they are, pipes for everything else.
@@ -67,10 +67,10 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 		s.output = append(s.output, read)
 		s.copies = append(s.copies, func() error {
 			defer read.Close()
-			from := &untilDeadline{file: read}
+			from := launcher.NewReader(read)
 			_, err := io.Copy(out, from)
-			if from.reached {
-				err = copyRest(out, read)
+			if from.IsCut() {
+				err = exec.ErrWaitDelay
 			}
 			return err
 		})
@@ -114,7 +114,7 @@ func (s *stdio) wait() error {
 		s.ours[0].Close() // the reader may never end; what is read after this is lost
 	}
 	for _, read := range s.output {
-		read.SetReadDeadline(time.Now().Add(time.Second)) // fails only if it has been read to its end
+		read.SetReadDeadline(time.Now().Add(patienceForOthers)) // fails only if it has been read to its end
 	}
 	var first error
 	for range s.copies {
@@ -123,59 +123,4 @@ func (s *stdio) wait() error {
 		}
 	}
 	return first
-}
-
-// untilDeadline reads a file, and tells its deadline from one of whoever is written to.
-type untilDeadline struct {
-	file    *os.File
-	reached bool
-}
-
-func (u *untilDeadline) Read(b []byte) (int, error) {
-	n, err := u.file.Read(b)
-	u.reached = errors.Is(err, os.ErrDeadlineExceeded)
-	return n, err
-}
-
-// copyRest copies what lies in a pipe after its reader's deadline, and does not wait for more. All that the process
-// itself has written is among it, however long out took for what was before: the process ended a second ago, and
-// a pipe holds no more than it has room for.
-func copyRest(out io.Writer, read *os.File) error {
-	raw, err := read.SyscallConn()
-	if err != nil {
-		return err
-	}
-	room := uintptr(0)
-	if err := raw.Control(func(fd uintptr) {
-		const getPipeSize = 1032 // fcntl(2)
-		room, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, getPipeSize, 0)
-	}); err != nil {
-		return err
-	}
-	switch _, err := io.CopyN(out, rest{raw}, int64(room)+1); err {
-	case nil: // somebody else goes on writing
-		return exec.ErrWaitDelay
-	case io.EOF:
-		return nil
-	default:
-		return err
-	}
-}
-
-// rest is what lies in a pipe.
-type rest struct{ pipe syscall.RawConn }
-
-func (r rest) Read(b []byte) (n int, err error) {
-	if err := r.pipe.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), b) }); err != nil {
-		return 0, err
-	}
-	switch {
-	case err == syscall.EAGAIN:
-		return 0, exec.ErrWaitDelay
-	case err != nil:
-		return 0, os.NewSyscallError("read", err)
-	case n == 0:
-		return 0, io.EOF
-	}
-	return n, nil
 }

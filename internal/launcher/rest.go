@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package launcher
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// Reader reads a pipe or a socket, and at its deadline what lies there by then: what somebody has written who has ended
+// since is read however late the reader gets to it. (package os refuses all reading after a deadline. On a busy machine
+// that is when the first read has its turn.)
+type Reader struct {
+	file *os.File
+	late bool
+	left int  // of what lay there at the deadline
+	cut  bool // os.ErrDeadlineExceeded has been said
+}
+
+// NewReader reads a file, which has to be one of those that can have a deadline.
+func NewReader(file *os.File) *Reader { return &Reader{file: file} }
+
+// Read is as the file's. The error is os.ErrDeadlineExceeded when what lay there has been read and it was not the end.
+func (r *Reader) Read(b []byte) (n int, err error) {
+	if !r.late {
+		if n, err = r.file.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) || len(b) == 0 {
+			return n, err
+		}
+	}
+	raw, err := r.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	// Control minds no deadlines.
+	if controlErr := raw.Control(func(fd uintptr) {
+		if !r.late {
+			r.late, r.left = true, waiting(fd)
+		}
+		n, err = r.readLate(int(fd), b)
+	}); controlErr != nil {
+		return 0, controlErr
+	}
+	return n, err
+}
+
+func (r *Reader) readLate(fd int, b []byte) (n int, err error) {
+	var beyond [1]byte
+	isBeyond := r.left == 0
+	if isBeyond {
+		b = beyond[:] // to tell the end from somebody else who holds the other end, and may write for ever
+	} else if len(b) > r.left {
+		b = b[:r.left]
+	}
+	for {
+		switch n, err = syscall.Read(fd, b); {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN, err == nil && n > 0 && isBeyond:
+			r.cut = true
+			return 0, os.ErrDeadlineExceeded
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		}
+		r.left -= n
+		return n, nil
+	}
+}
+
+// IsCut tells whether the deadline was reached and not the end. Who copies what is read may get the same error from
+// where it is written to.
+func (r *Reader) IsCut() bool { return r.cut }
+
+// waiting is how many bytes lie in a pipe or socket.
+func waiting(fd uintptr) int {
+	var n int32
+	syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return int(n)
+}

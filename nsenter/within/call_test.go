@@ -267,7 +267,7 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		defer theirs.Close()
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
-	s := &Session{running: &running{init: &parent.Init{Conn: ours}}, limit: 100}
+	s := &Session{running: &running{init: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
 	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)
 	}

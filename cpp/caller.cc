@@ -15,11 +15,11 @@ namespace nsenter {
 bool IsPrivilegedProgram() { return getauxval(AT_SECURE) != 0; }
 
 Error ExplainPrivileges() {
-  const bool ids_differ = getauxval(AT_UID) != getauxval(AT_EUID) ||
-                          getauxval(AT_GID) != getauxval(AT_EGID);
-  return Error::Of("refused: the program runs with privileges that its caller does not have: ",
-                   ids_differ ? "real and effective ids differ"
-                              : "the program has capabilities of its own");
+  const bool ids_differ =
+      getauxval(AT_UID) != getauxval(AT_EUID) || getauxval(AT_GID) != getauxval(AT_EGID);
+  return Error::Of(
+      "refused: the program runs with privileges that its caller does not have: ",
+      ids_differ ? "real and effective ids differ" : "the program has capabilities of its own");
 }
 
 Status RefuseCaller() {

@@ -11,8 +11,8 @@ namespace nsenter {
 
 Result<Word> ChannelEnds::Receive() const {
   char byte = 0;
-  ASSIGN_OR_RETURN(const int got, Check(sys::Read(receiving, &byte, sizeof(byte)),
-                                        "failed to wait for ", sender));
+  ASSIGN_OR_RETURN(const int got,
+                   Check(sys::Read(receiving, &byte, sizeof(byte)), "failed to wait for ", sender));
   return got == 0 ? Word::kEnded : static_cast<Word>(byte);
 }
 

@@ -71,5 +71,4 @@ inline constexpr const char* kLaunchedProcess = "the launched process";
 inline constexpr const char* kHelperProcess = "the helper";
 inline constexpr const char* kInitProcess = "the init process";
 
-
 }  // namespace nsenter

@@ -38,8 +38,7 @@ Result<UniqueFd> OpenConsole(const char* path) {
   ASSIGN_OR_RETURN(UniqueFd console,
                    CheckFd(sys::Open(AT_FDCWD, path, O_RDWR | O_NOCTTY | O_CLOEXEC),
                            "failed to open console \"", path, '"'));
-  RETURN_IF_ERROR(
-      Check(sys::IsTerminal(console.get()), "failed to use console \"", path, '"'));
+  RETURN_IF_ERROR(Check(sys::IsTerminal(console.get()), "failed to use console \"", path, '"'));
   return console;
 }
 
@@ -91,8 +90,8 @@ Status JoinNamespacesOf(pid_t pid) {
   return JoinEachOf(pid);
 }
 
-/// Init process: takes the console, and lets the launched process know that. What fails here is said
-/// before the other is told. Taking the console fails before standard error is it.
+/// Init process: takes the console, and lets the launched process know that. What fails here is
+/// said before the other is told. Taking the console fails before standard error is it.
 Status TakeConsoleAndTell(int console, const Channel& verdict, Log& log) {
   Status taken = StartSession();
   if (taken.ok()) taken = TakeConsole(console);

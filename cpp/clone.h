@@ -39,7 +39,6 @@ Result<pid_t> CloneCopy(Kinship kinship, std::string_view what);
 ///
 /// libc's variables are shared too, errno among them. So the two must not run at once: what can
 /// fail is called only while the other is blocked or gone.
-pid_t CloneSharingMemory(Kinship kinship, int (*function)(void*), void* argument,
-                         int* tid_address);
+pid_t CloneSharingMemory(Kinship kinship, int (*function)(void*), void* argument, int* tid_address);
 
 }  // namespace nsenter

@@ -83,8 +83,8 @@ int WaitForTheLaunchedProcess(void* argument) {
   std::longjmp(handshake.launched_frame, 1);
 }
 
-/// True in the init process, false in the launched process if memory cannot be shared. A function of
-/// its own, with nothing in its frame that could change between the two returns of setjmp: what
+/// True in the init process, false in the launched process if memory cannot be shared. A function
+/// of its own, with nothing in its frame that could change between the two returns of setjmp: what
 /// does is in `handshake`.
 [[gnu::noinline]] bool CloneAndLeave(Handshake& handshake, HandOverState& state, int* tid_address) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp

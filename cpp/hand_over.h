@@ -28,9 +28,9 @@ struct HandOver {
   Step<> prepare;
 };
 
-/// Creates the init process and returns in it, as the leader of a session, once the launched process
-/// has reported it. If the launched process fails or dies before that, the init process ends here,
-/// or returns an error that is reported already.
+/// Creates the init process and returns in it, as the leader of a session, once the launched
+/// process has reported it. If the launched process fails or dies before that, the init process
+/// ends here, or returns an error that is reported already.
 ///
 /// The launched process returns only if there is no init process to be had; else it ends here: with
 /// status 0, or with 1 after it has said what failed.

@@ -23,8 +23,7 @@ Status TakeConsole(int console) {
   RETURN_IF_ERROR(Check(sys::MakeControllingTerminal(console),
                         "failed to make the console the controlling terminal"));
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    RETURN_IF_ERROR(
-        Check(sys::DuplicateTo(console, fd), "failed to put the console on fd ", fd));
+    RETURN_IF_ERROR(Check(sys::DuplicateTo(console, fd), "failed to put the console on fd ", fd));
   }
   return {};
 }

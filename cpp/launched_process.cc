@@ -72,8 +72,8 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Kinship helpers_kinshi
 
   Helper helper;
   if (bootstrap.Creates(CLONE_NEWUSER) && !MayWriteOwnMaps(bootstrap)) {
-    ASSIGN_OR_RETURN(
-        helper, Helper::Start(bootstrap, proc, helpers_kinship, dumpable.IsOutOfReach(), log));
+    ASSIGN_OR_RETURN(helper,
+                     Helper::Start(bootstrap, proc, helpers_kinship, dumpable.IsOutOfReach(), log));
     log.SetProcess(ProcessTag::kLaunched);
   }
 

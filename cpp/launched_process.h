@@ -16,7 +16,8 @@
 namespace nsenter {
 
 /// Enters all the namespaces that `bootstrap` names and takes the ids, groups and oom score it asks
-/// for. The result is the pid of the helper, a process of `helpers_kinship`, or 0 if there was none.
+/// for. The result is the pid of the helper, a process of `helpers_kinship`, or 0 if there was
+/// none.
 Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Kinship helpers_kinship, Log& log);
 
 }  // namespace nsenter

@@ -120,7 +120,7 @@ struct Segment {
   const char* end = nullptr;
 };
 
-bool Contains(const ElfW(Phdr)& header, ElfW(Addr) base, const void* address) {
+bool Contains(const ElfW(Phdr) & header, ElfW(Addr) base, const void* address) {
   const auto offset = reinterpret_cast<ElfW(Addr)>(address) - base - header.p_vaddr;
   return header.p_type == PT_LOAD && offset < header.p_memsz;
 }

@@ -15,8 +15,8 @@ namespace nsenter {
 
 /// Runs `tool` (an absolute path) for the process `pid` and waits for it. `map` is the checked text
 /// of an id map. The tool gets an empty environment, no descriptor but 0, 1 and 2, and only those
-/// signals blocked that were so before `signals`. Runs in the helper, which has joined nothing: the tool and its libraries come from the caller's mount
-/// namespace.
+/// signals blocked that were so before `signals`. Runs in the helper, which has joined nothing: the
+/// tool and its libraries come from the caller's mount namespace.
 Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map,
                       const BlockedSignals& signals);
 

@@ -16,8 +16,8 @@ bool IsSet(const char* name) {
   return value != nullptr && *value != '\0';
 }
 
-/// Before Linux 4.8. Kernels before 4.3 create no user namespace for a process whose memory a helper
-/// shares, and what lies between the two nobody has tried. (gVisor says that it is 4.4.)
+/// Before Linux 4.8. Kernels before 4.3 create no user namespace for a process whose memory a
+/// helper shares, and what lies between the two nobody has tried. (gVisor says that it is 4.4.)
 bool IsOldKernel() {
   utsname name = {};
   if (sys::SystemName(&name) < 0) return true;

@@ -33,8 +33,8 @@ Status MessageReader::ReadFrom(int fd) {
   ASSIGN_OR_RETURN(const std::size_t size, ParseMessageHeader({short_, kMessageHeaderSize}));
   if (size > kShort) {
     void* memory = nullptr;
-    RETURN_IF_ERROR(Check(sys::Map(size, &memory), "failed to map ", size,
-                          " bytes for the bootstrap message"));
+    RETURN_IF_ERROR(
+        Check(sys::Map(size, &memory), "failed to map ", size, " bytes for the bootstrap message"));
     bytes_ = static_cast<char*>(memory);
     std::memcpy(bytes_, short_, kMessageHeaderSize);
   }

@@ -31,9 +31,8 @@ struct OpenNamespace {
   path.Append(what.path);
   // O_NONBLOCK and O_NOCTTY: whatever lies at the path, opening it must neither wait (a fifo) nor
   // give us a controlling terminal. That it is a namespace is found when it is joined.
-  return CheckFd(
-      sys::Open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-      "failed to open ", what.type.name, " namespace ", what.path);
+  return CheckFd(sys::Open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+                 "failed to open ", what.type.name, " namespace ", what.path);
 }
 
 /// Says what setns(2) calls no more than an invalid argument.

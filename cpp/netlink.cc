@@ -64,12 +64,12 @@ Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log) {
     return WriteNetlinkReply(pipe, stage1 == init ? kNobody : stage1, init);
   };
   const auto leave = [&] { return copy.Finish(); };
-  RETURN_IF_ERROR(BecomeInitProcess(
-      {.init = {.enters_time_namespace = bootstrap.Creates(CLONE_NEWTIME)},
-       .report = report,
-       .leave = leave,
-       .prepare = {}},
-      log));
+  RETURN_IF_ERROR(
+      BecomeInitProcess({.init = {.enters_time_namespace = bootstrap.Creates(CLONE_NEWTIME)},
+                         .report = report,
+                         .leave = leave,
+                         .prepare = {}},
+                        log));
 
   // Init process, from here on. The parent knows of us.
   RETURN_IF_ERROR(TakeInitName());

@@ -47,8 +47,8 @@ std::string_view ThreadState::FindWhatSharingLoses() {
   sequences_ = machine::LibcsRestartableSequences();
   if (sequences_.area != nullptr) {
     // A probe: the kernel has just this if it calls it busy.
-    const int result = sys::RegisterRestartableSequences(sequences_.area, sequences_.size,
-                                                         sequences_.signature);
+    const int result =
+        sys::RegisterRestartableSequences(sequences_.area, sequences_.size, sequences_.signature);
     if (result != -EBUSY) return "the kernel's restartable sequences are not libc's";
   } else if (OthersHaveRestartableSequences()) {
     return "restartable sequences are not libc's";
@@ -79,9 +79,9 @@ Status ThreadState::RestoreInSharedMemory() const {
   if (tid_address_ != nullptr) sys::SetThreadIdAddress(tid_address_);
 #endif
   if (sequences_.area != nullptr) {
-    RETURN_IF_ERROR(Check(sys::RegisterRestartableSequences(sequences_.area, sequences_.size,
-                                                            sequences_.signature),
-                          "failed to register restartable sequences"));
+    RETURN_IF_ERROR(Check(
+        sys::RegisterRestartableSequences(sequences_.area, sequences_.size, sequences_.signature),
+        "failed to register restartable sequences"));
   }
   if ((alternate_stack_.ss_flags & SS_DISABLE) == 0) {
     RETURN_IF_ERROR(Check(sys::SetAlternateStack(&alternate_stack_, nullptr),

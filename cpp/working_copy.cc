@@ -46,8 +46,6 @@ Status WorkingCopy::RequireLaunchedProcess() const {
   return {};
 }
 
-Status WorkingCopy::Finish() const {
-  return exists() ? result_.Send(Word::kReported) : Status();
-}
+Status WorkingCopy::Finish() const { return exists() ? result_.Send(Word::kReported) : Status(); }
 
 }  // namespace nsenter

@@ -20,8 +20,9 @@ class WorkingCopy {
   /// None: the launched process does its work itself.
   WorkingCopy() = default;
 
-  /// Where there is only one thread, does nothing. Else returns in the copy, and the launched process
-  /// ends here. This has to live longer than `log`, which tells the launched process of a failure.
+  /// Where there is only one thread, does nothing. Else returns in the copy, and the launched
+  /// process ends here. This has to live longer than `log`, which tells the launched process of a
+  /// failure.
   Status MakeIfThreads(Log& log);
 
   [[nodiscard]] bool exists() const { return result_.exists(); }

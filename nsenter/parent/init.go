@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/internal/launcher"
 )
 
@@ -89,8 +90,8 @@ func (i *Init) Err() error { return i.log.failure() }
 // Pidfd opens a pidfd of the init process (pidfd_open(2), Linux 5.3). The caller closes it. Only
 // before Wait has returned does it surely refer to that process.
 func (i *Init) Pidfd() (*os.File, error) {
-	const pidfdOpen = 434 // on every architecture
-	fd, _, errno := syscall.Syscall(pidfdOpen, uintptr(i.Pid), 0, 0)
+	const pidfdOpen = 434
+	fd, _, errno := syscall.Syscall(kernel.Call(pidfdOpen), uintptr(i.Pid), 0, 0)
 	if errno != 0 {
 		return nil, os.NewSyscallError("pidfd_open", errno)
 	}

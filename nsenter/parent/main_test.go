@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -57,7 +58,11 @@ func initMain() {
 // and is stuck.
 func strayMain() {
 	live := os.Getenv(envSay) == "live"
-	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, syscall.CLONE_PARENT|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	flags, stack := syscall.CLONE_PARENT|uintptr(syscall.SIGCHLD), uintptr(0)
+	if runtime.GOARCH == "s390x" { // clone(2): the other way round
+		flags, stack = stack, flags
+	}
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, flags, stack, 0, 0, 0, 0)
 	if errno != 0 {
 		os.Exit(2)
 	}

@@ -129,6 +129,10 @@ func sysSetns() uintptr {
 		return 308
 	case "arm":
 		return 375
+	case "mips", "mipsle":
+		return 4344
+	case "mips64", "mips64le":
+		return 5303
 	case "ppc64", "ppc64le":
 		return 350
 	case "s390x":

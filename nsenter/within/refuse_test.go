@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/kernel"
 )
 
 // panicOf is what a function panics with.
@@ -177,7 +179,7 @@ func TestProcThatIsNoProcfsIsRefused(t *testing.T) {
 
 func init() {
 	roles["fake-proc"] = func() error {
-		pidfd, _, errno := syscall.Syscall(434, uintptr(os.Getpid()), 0, 0)
+		pidfd, _, errno := syscall.Syscall(kernel.Call(434), uintptr(os.Getpid()), 0, 0)
 		if errno != 0 {
 			return errno
 		}

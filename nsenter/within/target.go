@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -170,7 +171,6 @@ func checkKind(file *os.File, kind Namespaces) error {
 	if file == nil {
 		return fmt.Errorf("within: the file that is to be a %v namespace is nil", kind)
 	}
-	const nsGetNstype = 0xb703 // ioctl_ns(2), Linux 4.11
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("within: %v namespace: %w", kind, err)
@@ -178,7 +178,7 @@ func checkKind(file *os.File, kind Namespaces) error {
 	var is uintptr
 	var errno syscall.Errno
 	if err := raw.Control(func(fd uintptr) {
-		is, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, nsGetNstype, 0)
+		is, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, kernel.NsGetNstype, 0)
 	}); err != nil {
 		return fmt.Errorf("within: %v namespace: %w", kind, err)
 	}
@@ -283,7 +283,7 @@ func pidOf(pidfd *os.File) (int, error) {
 
 // isAlive tells whether the process of a pidfd is there, if only as a zombie.
 func isAlive(pidfd *os.File) bool {
-	const pidfdSendSignal = 424 // on every architecture
-	_, _, errno := syscall.Syscall6(pidfdSendSignal, pidfd.Fd(), 0, 0, 0, 0, 0)
+	const pidfdSendSignal = 424
+	_, _, errno := syscall.Syscall6(kernel.Call(pidfdSendSignal), pidfd.Fd(), 0, 0, 0, 0, 0)
 	return errno != syscall.ESRCH
 }

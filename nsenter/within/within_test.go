@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"nsenter-cpp.example/internal/kernel"
 )
 
 // view is what a function sees of its surroundings.
@@ -206,7 +208,7 @@ func TestKinds(t *testing.T) {
 
 func openPidfd(t *testing.T, pid int) *os.File {
 	t.Helper()
-	fd, _, errno := syscall.Syscall(434, uintptr(pid), 0, 0)
+	fd, _, errno := syscall.Syscall(kernel.Call(434), uintptr(pid), 0, 0)
 	if errno != 0 {
 		t.Fatal(errno)
 	}

@@ -338,9 +338,8 @@ void DoWithout(std::initializer_list<int> calls) {
 
 TEST_F(LaunchTest, GivesTheProgramNothingElseOnAnOldKernel) {
   NEEDS_ROOT();
-  constexpr int kCloseRange = 436;
   test::ExpectSilentSuccess(test::RunInChild([] {
-    DoWithout({kCloseRange});
+    DoWithout({SYS_close_range});
     ExpectNothingElseIsEverGiven();
   }));
 }
@@ -348,11 +347,10 @@ TEST_F(LaunchTest, GivesTheProgramNothingElseOnAnOldKernel) {
 // As if there was no /proc.
 TEST_F(LaunchTest, GivesTheProgramNothingElseWhereDescriptorsCannotBeListed) {
   NEEDS_ROOT();
-  constexpr int kCloseRange = 436;
   test::ExpectSilentSuccess(test::RunInChild([] {
     const Fd folder(open("/etc", O_RDONLY | O_CLOEXEC));
     const Fd here(fcntl(folder.get(), F_DUPFD, 200));
-    DoWithout({kCloseRange, SYS_getdents64});
+    DoWithout({SYS_close_range, SYS_getdents64});
     Probe probe;
     Result<Process> process = probe.command().Start();
     ASSERT_TRUE(process.ok()) << process.error().text;

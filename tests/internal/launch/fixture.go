@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"nsenter-cpp.example/internal/kernel"
 )
 
 // Not in package syscall of Go 1.18 for every architecture, or not at all.
@@ -19,7 +21,6 @@ const (
 	cloneNewCgroup = 0x02000000
 	CloneNewTime   = 0x00000080
 
-	sysClone3           = 435
 	prSetSecurebits     = 28
 	secbitNoSetuidFixup = 1 << 2
 
@@ -136,6 +137,9 @@ var (
 	sleepEnv  = [...]*byte{nil}
 )
 
+// Computed before the clone, like all that is needed in the child.
+var clone3 = kernel.Call(435)
+
 // cloneFixture is what package syscall does to fork and execute, but for the pid, which clone3(2) lets root
 // choose. (Writing ns_last_pid does not work with every kernel, and leaves time for a thread to take
 // the pid.) The child has a copy of our memory in which the Go runtime does not run: nothing there may
@@ -153,7 +157,7 @@ func cloneFixture(flags uint64, socket uintptr) syscall.Errno {
 	}
 	args.setTid, args.setTidSize = uint64(uintptr(unsafe.Pointer(&pids[0]))), uint64(len(pids))
 	var message byte
-	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
+	pid, _, errno := syscall.RawSyscall(clone3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
 	if errno != 0 || pid != 0 {
 		return errno
 	}

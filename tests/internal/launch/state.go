@@ -12,10 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-)
 
-// nsGetUserns is the ioctl that opens the user namespace which owns a namespace.
-const nsGetUserns = 0xb701
+	"nsenter-cpp.example/internal/kernel"
+)
 
 // processState is the letter of /proc/PID/stat, 0 if there is no such process.
 func processState(pid int) byte {
@@ -124,7 +123,7 @@ func ownedBy(pid int, name string) string {
 		return err.Error()
 	}
 	defer file.Close()
-	fd, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetUserns, 0)
+	fd, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), kernel.NsGetUserns, 0)
 	if errno != 0 {
 		return "of an owner out of reach: " + errno.Error()
 	}

@@ -430,7 +430,7 @@ func (r *run) prepareConsole() error {
 	if err := syscall.Stat(slave, &st); err != nil {
 		return fmt.Errorf("%s: %w", slave, err)
 	}
-	r.console = st.Rdev
+	r.console = uint64(st.Rdev) // of 32 bits on MIPS
 	r.fdNames[slave] = "console"
 	if err := os.Symlink(slave, "/mnt/console"); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"nsenter-cpp.example/nsenter/within"
 )
 
-// Numbers are the same on every architecture.
+// Numbers are the same on every architecture but MIPS, where 4000 or 5000 are added.
 const (
 	sysOpenTree  = 428
 	sysMoveMount = 429

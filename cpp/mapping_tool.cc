@@ -67,7 +67,11 @@ int BecomeTool(void* argument) {
   by_default.sa_handler = SIG_DFL;
   call->error = sys::SetSignalAction(SIGPIPE, &by_default, nullptr);
   if (call->error == 0) call->error = sys::CloseAllFrom(3);
-  if (call->error == 0 && call->signals->Restore().ok()) {
+  if (call->error == 0) {
+    const Status unblocked = call->signals->Restore();
+    if (!unblocked.ok()) call->error = unblocked.error().code();
+  }
+  if (call->error == 0) {
     char* environment[] = {nullptr};
     call->error = sys::Execute(call->path, call->arguments, environment);
   }

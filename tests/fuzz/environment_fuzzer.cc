@@ -23,7 +23,9 @@ namespace {
 struct Decision {
   enum class Kind { kNothingAsked, kRefused, kDocument, kClassic, kNetlink } kind;
   std::string text;          // kRefused: what is said,
-  int told = STDERR_FILENO;  // and where
+  int told = STDERR_FILENO;  // where,
+  bool levelled = false;     // when the level is known
+  bool twice = false;        // and on standard error too
 };
 
 /// The value of a variable for which empty is not set.
@@ -71,7 +73,11 @@ std::string WhyNoFd(const std::string& name, const char* value, bool both, const
   return invalid + "not open for " + (both ? "reading and writing" : "writing");
 }
 
-std::string WhyOutside(const Script& script) {
+std::string WhyUnfit(const Script& script) {
+  if ((script.world & kBeingLoaded) != 0) {
+    return "refused: a running program loads this code as a library (dlopen), and libc would wait "
+           "for ever for the thread that does so";
+  }
   if ((script.world & kParentOutside) == 0) return "";
   return "the parent of this process is not in its pid namespace, it could not reap the init "
          "process";
@@ -93,8 +99,7 @@ std::string WhyTooOld(const Script& script) {
 Decision DecideClassic(const Script& script) {
   using Kind = Decision::Kind;
   const char* const pid = script.Get("_LIBCONTAINER_INITPID");
-  std::string why = WhyOutside(script);
-  if (why.empty()) why = WhyNoNumber("_LIBCONTAINER_INITPID", pid);
+  std::string why = WhyNoNumber("_LIBCONTAINER_INITPID", pid);
   if (why.empty() && pid == std::string("0")) {
     why = "invalid _LIBCONTAINER_INITPID \"0\": not a process";
   }
@@ -102,6 +107,7 @@ Decision DecideClassic(const Script& script) {
     why = WhyNoFd("_LIBCONTAINER_INITPIPE", GetNonEmpty(script, "_LIBCONTAINER_INITPIPE"), false,
                   script);
   }
+  if (why.empty()) why = WhyUnfit(script);
   return {why.empty() ? Kind::kClassic : Kind::kRefused, why};
 }
 
@@ -110,8 +116,10 @@ Decision DecideNetlink(const Script& script, int told) {
   const char* const pipe = GetNonEmpty(script, "_LIBCONTAINER_INITPIPE");
   const char* const level = GetNonEmpty(script, "_LIBCONTAINER_LOGLEVEL");
   std::string why = WhyTooOld(script);
-  if (why.empty()) why = WhyNoNumber("_LIBCONTAINER_INITPIPE", pipe);
+  if (why.empty() && level != nullptr) why = WhyNoNumber("_LIBCONTAINER_LOGLEVEL", level);
   if (!why.empty()) return {Kind::kRefused, why, told};
+  why = WhyNoNumber("_LIBCONTAINER_INITPIPE", pipe);
+  if (!why.empty()) return {Kind::kRefused, why, told, true};
   if (AccessOf(std::stoi(pipe), script) == Access::kNone) {
     why = "failed to look at _LIBCONTAINER_INITPIPE " + std::string(pipe) + ": Bad file descriptor";
   } else if (std::stoi(pipe) != 3) {
@@ -122,9 +130,8 @@ Decision DecideNetlink(const Script& script, int told) {
     if (told_type) std::memcpy(&type, script.init_pipe.data() + 4, sizeof(type));
     if (type != 62000 && script.init_pipe.substr(0, 1) == "{") return {Kind::kDocument, "", told};
   }
-  if (why.empty()) why = WhyOutside(script);
-  if (why.empty() && level != nullptr) why = WhyNoNumber("_LIBCONTAINER_LOGLEVEL", level);
-  return {why.empty() ? Kind::kNetlink : Kind::kRefused, why, told};
+  if (why.empty()) why = WhyUnfit(script);
+  return {why.empty() ? Kind::kNetlink : Kind::kRefused, why, told, true};
 }
 
 /// Section 0 and 3 of docs/protocol.md.
@@ -134,21 +141,18 @@ Decision Decide(const Script& script) {
   const char* const pipe = GetNonEmpty(script, "_LIBCONTAINER_INITPIPE");
   const char* const log = GetNonEmpty(script, "_LIBCONTAINER_LOGPIPE");
   if (pid == nullptr && pipe == nullptr) return {Kind::kNothingAsked, ""};
+  const std::string log_error =
+      log == nullptr ? "" : WhyNoFd("_LIBCONTAINER_LOGPIPE", log, false, script);
+  const int told = log != nullptr && log_error.empty() ? std::stoi(log) : STDERR_FILENO;
   if ((script.world & kSecure) != 0) {
+    const bool ids_differ = (script.world & kUnprivileged) == 0;
     return {Kind::kRefused,
-            "refused: the program runs with privileges that its caller does not have"};
+            std::string("refused: the program runs with privileges that its caller does not have: ") +
+                (ids_differ ? "real and effective ids differ"
+                            : "the program has capabilities of its own"),
+            told, false, log != nullptr && log_error.empty()};
   }
-  int told = STDERR_FILENO;
-  std::string log_error;
-  if (log != nullptr && pid == nullptr) {
-    log_error = WhyNoFd("_LIBCONTAINER_LOGPIPE", log, false, script);
-    if (log_error.empty()) told = std::stoi(log);
-  }
-  if ((script.world & kThreaded) != 0) {
-    return {Kind::kRefused, "the process has more than one thread, it cannot change its namespaces",
-            told};
-  }
-  if (!log_error.empty()) return {Kind::kRefused, log_error};
+  if (pid == nullptr && !log_error.empty()) return {Kind::kRefused, log_error};
   return pid != nullptr ? DecideClassic(script) : DecideNetlink(script, told);
 }
 
@@ -172,11 +176,16 @@ std::string Shown(const std::string& text) {
   return shown;
 }
 
-/// The level is known when anything but raised privileges is refused.
-bool IsSilenced(const Script& script) {
+bool IsSilenced(const Decision& decision, const Script& script) {
   const char* const level = script.Get("_LIBCONTAINER_LOGLEVEL");
-  return script.Get("_LIBCONTAINER_INITPID") == nullptr && (script.world & kSecure) == 0 &&
-         level != nullptr && level == std::string("0");
+  return decision.levelled && level != nullptr && level == std::string("0");
+}
+
+void CheckSaid(const Decision& decision, const Line& line, int fd, const ModelKernel& kernel) {
+  kernel.Demand(line.fd == fd, "a refusal is said where it belongs");
+  if (!IsCutOf(line.text, line.json ? decision.text : Shown(decision.text))) {
+    kernel.Fail("a refusal says: " + decision.text);
+  }
 }
 
 void CheckNumbers(const Script& script) {
@@ -212,14 +221,13 @@ void CheckDecision(const Script& script) {
       return;
     case Kind::kRefused:
       kernel.Demand(kernel.exited() && kernel.status() == 1 && !served, "a refusal does nothing");
-      if (IsSilenced(script)) {
+      if (IsSilenced(decision, script)) {
         kernel.Demand(lines.empty(), "level 0 drops the line");
         return;
       }
-      if (lines.size() != 1) kernel.Fail("a refusal says: " + decision.text);
-      kernel.Demand(lines[0].fd == decision.told, "a refusal is said where it belongs");
-      if (!IsCutOf(lines[0].text, lines[0].json ? decision.text : Shown(decision.text)))
-        kernel.Fail("a refusal says: " + decision.text);
+      if (lines.size() != (decision.twice ? 2U : 1U)) kernel.Fail("a refusal says: " + decision.text);
+      if (decision.twice) CheckSaid(decision, lines.front(), STDERR_FILENO, kernel);
+      CheckSaid(decision, lines.back(), decision.told, kernel);
       return;
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model_kernel.h"
 
+#include "machine.h"
 #include "namespace_type.h"
 #include "netlink_message.h"
 #include "nsexec.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -36,10 +38,22 @@ constexpr std::size_t kErrorCount = std::size(kErrors);
 
 constexpr pid_t kParent = 40;
 constexpr pid_t kNoStage1 = 0x7fffffff;  // nobody, docs/protocol.md
-constexpr pid_t kLaunched = 50;
+constexpr pid_t kLaunched = ModelKernel::kLaunchedPid;
 constexpr pid_t kHelper = 51;
 constexpr pid_t kInit = 52;
+constexpr pid_t kWorkingCopy = 53;
 constexpr pid_t kTool = 60;
+
+// What is blocked before the program begins.
+constexpr sys::SignalSet kBlockedBefore = {{1UL << (SIGUSR1 - 1)}};
+
+// As libc registers restartable sequences.
+constexpr unsigned kSequencesSize = 32;
+constexpr unsigned kSequencesSignature = 0x53053053;
+
+bool Equals(const sys::SignalSet& one, const sys::SignalSet& other) {
+  return std::equal(std::begin(one.bits), std::end(one.bits), std::begin(other.bits));
+}
 
 constexpr sys::FileId kOwnUserNamespace = {4, 4026531837};
 constexpr sys::FileId kOtherUserNamespace = {4, 4026532000};
@@ -95,7 +109,7 @@ bool Unescape(std::string_view text, std::string& ret_text) {
 
 ModelKernel::ModelKernel(const Script& script) : script_(script) {
   const auto add = [this](int fd, Kind kind, int flags, const char* name) {
-    files_[fd] = {kind, false, flags, name, "", -1};
+    files_[fd] = {kind, false, flags, name, "", -1, false};
   };
   if (!Is(kStdinClosed)) add(0, Kind::kStdio, O_RDWR, "stdin");
   if (!Is(kStdoutClosed)) add(1, Kind::kStdio, O_RDWR, "stdout");
@@ -107,8 +121,10 @@ ModelKernel::ModelKernel(const Script& script) : script_(script) {
   add(5, Kind::kPipe, O_RDONLY, "read end of a pipe");
   add(6, Kind::kOther, O_PATH | O_DIRECTORY, "path");
   add(7, Kind::kOther, O_RDWR, "file");
-  state_.dispositions[SIGPIPE] = Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL;
-  state_.dispositions[SIGCHLD] = SIG_IGN;
+  process_.dispositions[SIGPIPE] = Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL;
+  process_.dispositions[SIGCHLD] = SIG_IGN;
+  process_.blocked = kBlockedBefore;
+  process_.sequences = Is(kNoSequences) ? nullptr : state_.sequences;
   current = this;
 }
 
@@ -152,6 +168,7 @@ void ModelKernel::RunNsexec() {
 
 void ModelKernel::Enter(const char* name, long number, long other, std::string_view text) {
   Demand(!exited_, "no call after exit");
+  DemandStill(name);
   trace_.push_back({name, number, other, std::string(text), 0});
   // Once the answers are used up all goes well, and what then does not end never will.
   const std::size_t limit = 1000 + 2 * (script_.faults.size() + script_.init_pipe.size());
@@ -177,13 +194,29 @@ ModelKernel::Choice ModelKernel::Choose() {
 pid_t ModelKernel::pid() const {
   switch (role_) {
     case Role::kLaunched:
+      return working_copy_ ? kWorkingCopy : kLaunched;
+    case Role::kWaiter:
       return kLaunched;
     case Role::kHelper:
       return kHelper;
     case Role::kInit:
-      return kInit;
+      return init_;
   }
   return 0;
+}
+
+void ModelKernel::DemandStill(std::string_view name) const {
+  const bool sees_no_end = waiting_failed_ && (name == "poll" || name == "write" ||
+                                               name == "getpid" || name == "exit");
+  const bool waits = name == "read" || sees_no_end;
+  Demand(role_ != Role::kInit || !shares_memory_ || has_seen_the_end_ || waits || name == "close",
+         "the init process goes on when the launched process has let go of its memory");
+  Demand(role_ != Role::kHelper || !helper_shares_memory_ || helper_is_asked_ || waits ||
+             name == "close",
+         "the helper does nothing before it is asked, in memory that it shares");
+  Demand(role_ != Role::kLaunched || !helper_shares_memory_ || !helper_is_asked_ ||
+             helper_is_gone_ || waits,
+         "the launched process goes on when the helper has let go of its memory");
 }
 
 // Descriptors.
@@ -203,8 +236,23 @@ int ModelKernel::Allocate(Kind kind, const std::string& name, int flags) {
   // As sys.cc has it, what is opened is never standard input, output or error.
   int fd = STDERR_FILENO + 1;
   while (files_.contains(fd)) ++fd;
-  files_[fd] = {kind, true, flags, name, "", -1};
+  files_[fd] = {kind, true, flags, name, "", -1, false};
   return fd;
+}
+
+int ModelKernel::MakeChannel(int* ret_fds) {
+  const int error = Choose().error;
+  if (error != 0) return error;
+  for (const int i : {0, 1}) {
+    const bool sends = i == 1;
+    ret_fds[i] = Allocate(Kind::kChannel, sends ? "sending end" : "receiving end",
+                          sends ? O_WRONLY : O_RDONLY);
+    File& file = Ours(ret_fds[i]);
+    file.channel = static_cast<int>(channels_.size());
+    file.sends = sends;
+  }
+  channels_.emplace_back();
+  return 0;
 }
 
 void ModelKernel::CloseFd(int fd) {
@@ -219,7 +267,7 @@ void ModelKernel::CloseFd(int fd) {
 void ModelKernel::Replace(int fd, const File& file) {
   const File* const before = Find(fd);
   Demand(before == nullptr || !before->ours, "nothing of ours is among 0, 1 and 2");
-  files_[fd] = {Kind::kStdio, false, O_RDWR, file.name, "", -1};
+  files_[fd] = {Kind::kStdio, false, O_RDWR, file.name, "", -1, false};
 }
 
 void ModelKernel::CloseAbove(int first) { files_.erase(files_.lower_bound(first), files_.end()); }
@@ -259,19 +307,77 @@ int ModelKernel::WriteTo(int fd, std::string_view data) {
       if (size != data.size()) file->written += " (cut)";
       return static_cast<int>(size);
     }
-    Demand(data.size() == 1, "one process sends another a single byte, and lines go elsewhere");
-    const Choice choice = Choose();
-    // Whoever waits at the other end has ended, and has said why if it failed.
-    if (choice.error == -EPIPE && role_ == Role::kHelper) others_spoke_ = true;
-    if (choice.error == -EPIPE && file->kind == Kind::kGate) waiter_gone_ = true;
-    if (choice.error != 0) return choice.error;
-    sent_ += data;
-    return 1;
+    return SendWord(*file, data);
   }
+  Demand(data.size() != 1, "a word is sent on a channel that is open");
   if (StartsWithText(data, "{\"stage1_pid\"") || StartsWithText(data, "{ \"pid\"")) {
     return WriteReply(fd, data);
   }
   return WriteLine(fd, data);
+}
+
+bool ModelKernel::AllBlocked() const { return Equals(process_.blocked, sys::kAllSignals); }
+
+void ModelKernel::DemandWord(const Channel& channel, nsenter::Word word) {
+  using nsenter::Word;
+  const bool is_launched = role_ == Role::kLaunched;
+  const bool is_told = channel.with == Role::kWaiter || (channel.with == Role::kInit && !shares_memory_);
+  switch (word) {
+    case Word::kWriteMaps:
+      Demand(is_launched && channel.with == Role::kHelper && (state_.created & CLONE_NEWUSER) != 0 &&
+                 channel.sent.empty(),
+             "the helper is asked once, when there is a user namespace");
+      return;
+    case Word::kMapsWritten:
+      Demand(role_ == Role::kHelper && channel.with == Role::kHelper && channel.sent.empty(),
+             "the helper answers once");
+      CheckMapsWritten();
+      return;
+    case Word::kHasConsole:
+      Demand(role_ == Role::kInit && channel.with == Role::kInit && state_.terminal_taken,
+             "the init process has the console when it says so");
+      return;
+    case Word::kReported:
+      Demand(is_launched && is_told && reply_complete_ && channel.sent.empty(),
+             "who waits for the reply is told once, when the parent has it");
+      return;
+    case Word::kFailed: {
+      const bool is_heard = is_launched ? working_copy_ && channel.with == Role::kWaiter
+                                        : channel.with == role_;
+      Demand(is_heard, "who is told of a failure waits for this process");
+      Demand(!failed_sent_, "who waits is told of a failure once");
+      Demand(fatal_lines_ != 0 || others_spoke_ || line_lost_ || IsSilenced(),
+             "who is told of a failure has nothing more to say");
+      failed_sent_ = true;
+      return;
+    }
+    case Word::kEnded:
+      break;
+  }
+  Fail("words are those of words.h");
+}
+
+int ModelKernel::SendWord(const File& file, std::string_view data) {
+  Demand(data.size() == 1, "one process sends another a single byte, and lines go elsewhere");
+  Demand(file.kind == Kind::kChannel && file.sends, "words go in at a sending end");
+  Channel& channel = channels_[static_cast<std::size_t>(file.channel)];
+  const auto word = static_cast<nsenter::Word>(data.front());
+  DemandWord(channel, word);
+  if (word == nsenter::Word::kWriteMaps) helper_is_asked_ = true;
+  const int error = Choose().error;
+  if (error == -EPIPE) {
+    channel.receiver_gone = true;
+    // Whoever waits at the other end has ended, and has said why if it failed.
+    if (role_ == Role::kHelper) others_spoke_ = true;
+    if (word == nsenter::Word::kWriteMaps) helper_is_done_ = true;
+  }
+  if (error != 0) {
+    // It does not wait for an answer, and ends.
+    if (error != -EPIPE && word == nsenter::Word::kWriteMaps) helper_is_asked_ = false;
+    return error;
+  }
+  channel.sent += data;
+  return 1;
 }
 
 int ModelKernel::WriteLine(int fd, std::string_view data) {
@@ -306,13 +412,17 @@ void ModelKernel::TakeLine(int fd, std::string_view text) {
 }
 
 void ModelKernel::TakeJsonLine(int fd, std::string_view text) {
-  Demand(fd == Number("_LIBCONTAINER_LOGPIPE") && !IsClassic(), "JSON lines go to the log pipe");
+  // But for a text that is fixed, the log pipe is one of the other protocol only.
+  Demand(fd == Number("_LIBCONTAINER_LOGPIPE") && (!IsClassic() || Is(kSecure)),
+         "JSON lines go to the log pipe");
   text.remove_prefix(kJsonStart.size());
   const bool fatal = StartsWithText(text, "fatal\"");
   Demand(TakePrefix(text, fatal ? "fatal\", \"msg\": \"nsexec" : "debug\", \"msg\": \"nsexec"),
          "a line has a level and a message");
+  // Between the helper's clone and the end of Helper::Start, which has the log as it was, a line has no
+  // number yet: that signals cannot be unblocked.
   const std::string prefix =
-      (cloned_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) + "[" +
+      (cloned_ && !helper_starts_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) + "[" +
       std::to_string(pid()) + "]: ";
   Demand(TakePrefix(text, prefix), "a line begins with its process");
   Demand(text.size() > 3 && text.substr(text.size() - 3) == "\"}\n", "a line ends as JSON");
@@ -335,6 +445,7 @@ int ModelKernel::WriteReply(int fd, std::string_view data) {
   Demand(role_ == Role::kLaunched && init_ != 0, "the launched process replies, after the clone");
   Demand(fd == Number("_LIBCONTAINER_INITPIPE"), "the reply goes to INITPIPE");
   Demand(!reply_complete_, "there is one reply");
+  Demand(Equals(process_.blocked, kBlockedBefore), "who replies can be ended by a signal");
   Demand(reply_ + std::string(data) == ExpectedReply(), "the reply is what the protocol says");
   const Choice choice = Choose();
   if (choice.error != 0) {
@@ -353,7 +464,9 @@ int ModelKernel::WriteReply(int fd, std::string_view data) {
 std::string ModelKernel::ExpectedReply() const {
   const std::string init = std::to_string(init_);
   if (IsClassic()) return "{ \"pid\" : " + init + " }\n";
-  return "{\"stage1_pid\":" + std::to_string(helper_ != 0 ? helper_ : kNoStage1) +
+  pid_t stage1 = helper_ != 0 && helper_ != init_ ? helper_ : kNoStage1;
+  if (working_copy_) stage1 = kWorkingCopy;
+  return "{\"stage1_pid\":" + std::to_string(stage1) +
          ",\"stage2_pid\":" + init + "}\n";
 }
 
@@ -374,6 +487,21 @@ int ModelKernel::PeekAt(int fd, char* buffer, std::size_t size) {
 int ModelKernel::PollFor(int fd, short events, int timeout_ms) {
   Demand(timeout_ms >= 0 && timeout_ms <= 1000, "nothing waits for ever in poll");
   const bool is_line = events == POLLOUT;
+  File* const file = Find(fd);
+  if (file != nullptr && file->ours) {
+    Demand(events == 0 && timeout_ms == 0 && file->kind == Kind::kChannel && !file->sends,
+           "of our descriptors only channels are looked at, and only for their end");
+    DemandWaits(*file);
+    Channel& channel = channels_[static_cast<std::size_t>(file->channel)];
+    const Choice choice = Choose();
+    if (choice.error != 0) return choice.error;
+    if (choice.variation % 2 != 0 || channel.ended) {
+      channel.ended = true;
+      others_spoke_ = true;
+      return POLLHUP;
+    }
+    return 0;
+  }
   if (Find(fd) == nullptr) return POLLNVAL;
   const Choice choice = Choose();
   const bool ready = choice.error == 0 && choice.variation == 0;
@@ -385,36 +513,76 @@ int ModelKernel::PollFor(int fd, short events, int timeout_ms) {
   return ready ? events : 0;
 }
 
-char ModelKernel::Word(Kind kind) {
+nsenter::Word ModelKernel::Hear(Channel& channel) {
+  using nsenter::Word;
+  // Nobody says more than one word on a channel.
+  if (std::exchange(channel.ended, true)) return Word::kEnded;
   const unsigned answer = Next();
-  // The words that one process says to another; see gate.h and helper.cc.
   if (role_ == Role::kHelper || role_ == Role::kInit) {
     if (answer % 2 != 0) others_spoke_ = true;
-    if (answer % 2 != 0) return '\0';
-    return role_ == Role::kHelper ? 'w' : 'r';
+    if (answer % 2 != 0) return Word::kEnded;
+    return role_ == Role::kHelper ? Word::kWriteMaps : Word::kReported;
   }
-  if (helper_is_done_) return '\0';
-  helper_is_done_ = kind == Kind::kHelper;  // it says one word, or ends without
-  if (answer % 3 == 1) return '\0';
-  if (answer % 3 == 2) others_spoke_ = true;
-  if (answer % 3 == 2) return 'f';
-  return kind == Kind::kGate ? 'c' : 'd';
+  if (channel.with == Role::kHelper) {
+    Demand(helper_is_asked_, "who waits for an answer has asked");
+    if (std::exchange(helper_is_done_, true)) return Word::kEnded;
+  }
+  switch (answer % 4) {
+    case 1:
+      return Word::kEnded;
+    case 2:
+      others_spoke_ = true;
+      return Word::kFailed;
+    case 3:
+      if (role_ == Role::kLaunched) return static_cast<Word>('?');
+      break;
+    default:
+      break;
+  }
+  if (role_ == Role::kWaiter) return Word::kReported;
+  return channel.with == Role::kInit ? Word::kHasConsole : Word::kMapsWritten;
+}
+
+void ModelKernel::DemandWaits(const File& file) const {
+  for (const auto& [fd, other] : files_) {
+    Demand(!other.ours || other.channel != file.channel || !other.sends,
+           "who waits would see the other's end");
+  }
+  const bool is_named = role_ == Role::kWaiter || role_ == Role::kLaunched;
+  Demand(!is_named || Equals(process_.blocked, kBlockedBefore),
+         "who waits for another process can be ended by a signal");
+}
+
+int ModelKernel::ReceiveWord(const File& file, char* buffer) {
+  Demand(file.kind == Kind::kChannel && !file.sends, "words come out at a receiving end");
+  DemandWaits(file);
+  Channel& channel = channels_[static_cast<std::size_t>(file.channel)];
+  if (role_ == Role::kInit && shares_memory_ && !has_seen_the_end_) {
+    // If the launched process has failed it has said so, and nobody else says anything.
+    const int error = launched_status_ == 0 ? Choose().error : 0;
+    waiting_failed_ = error != 0;
+    if (error != 0) return error;
+    Demand(channel.sent.empty() && held_until_the_end_.contains(file.channel),
+           "what the init process waits for is the launched process's end");
+    has_seen_the_end_ = true;
+    return 0;
+  }
+  const int error = Choose().error;
+  waiting_failed_ = error != 0;
+  if (error != 0) return error;
+  heard_ = Hear(channel);
+  if (role_ == Role::kHelper) helper_is_asked_ = true;
+  if (heard_ == nsenter::Word::kEnded && channel.with == Role::kHelper) helper_is_gone_ = true;
+  *buffer = static_cast<char>(heard_);
+  return heard_ == nsenter::Word::kEnded ? 0 : 1;
 }
 
 int ModelKernel::ReadFrom(int fd, char* buffer, std::size_t size) {
   Demand(size > 0, "something is read");
   File* const file = Find(fd);
   if (file != nullptr && file->ours) {
-    Demand(file->kind == Kind::kGate || file->kind == Kind::kHelper,
-           "of our descriptors only pipes and sockets are read");
     Demand(size == 1, "one process hears from another a single byte");
-    const File* const other = Find(file->other_end);
-    Demand(other == nullptr || other->other_end != fd, "who waits would see the other's end");
-    const Choice choice = Choose();
-    if (choice.error != 0) return choice.error;
-    const char word = Word(file->kind);
-    *buffer = word;
-    return word == '\0' ? 0 : 1;
+    return ReceiveWord(*file, buffer);
   }
   Demand(fd == Number("_LIBCONTAINER_INITPIPE"), "what the parent says is on INITPIPE");
   has_read_message_ = true;
@@ -430,88 +598,139 @@ int ModelKernel::ReadFrom(int fd, char* buffer, std::size_t size) {
 
 // Processes.
 
-bool ModelKernel::TakeClone(unsigned long flags, const int* child_tid) {
-  DemandAccepted();
-  constexpr unsigned long kKnown = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-  Demand((flags & CLONE_PARENT) != 0 && (flags & ~kKnown) == 0, "a clone is a plain sibling");
-  Demand((flags & CLONE_CHILD_SETTID) == 0 || child_tid == &state_.tid,
-         "the kernel writes the thread id where libc keeps it");
+Role ModelKernel::TakeClone(unsigned long flags, const int* child_tid) {
   Demand(role_ == Role::kLaunched, "only the launched process clones");
-  bool is_helper = false;
-  for (const auto& [fd, file] : files_) {
-    is_helper = is_helper || (file.ours && file.kind == Kind::kHelper);
+  constexpr unsigned long kKnown = CLONE_PARENT | CLONE_CHILD_CLEARTID | SIGCHLD;
+  Demand((flags & ~kKnown) == 0 && (flags & SIGCHLD) == SIGCHLD, "a clone is a plain process");
+  const bool is_copy = Is(kThreaded) && !working_copy_;
+  if (is_copy) {
+    DemandAsked();
+  } else {
+    DemandAccepted();
+    Demand(AllBlocked(), "signals are blocked around a clone");
   }
-  is_helper = is_helper && helper_ == 0;
-  Demand(is_helper ? state_.joined == 0 : init_ == 0,
+  const bool is_helper = !is_copy && !IsClassic() && bootstrap_->value().Creates(CLONE_NEWUSER) &&
+                         (state_.created & CLONE_NEWUSER) == 0;
+  const bool is_sibling = (flags & CLONE_PARENT) != 0;
+  Demand(is_sibling == !(is_helper && working_copy_),
+         "the parent reaps all but the helper of a working copy");
+  int* const cleared = state_.told_tid_address ? state_.tid_address : cached_tid();
+  Demand((flags & CLONE_CHILD_CLEARTID) == 0 || child_tid == cleared,
+         "the kernel clears what it is to clear");
+  if (is_copy) return Role::kLaunched;
+  Demand(is_helper ? state_.joined == 0 && helper_ == 0 : init_ == 0,
          "the helper is cloned before any join, and each once");
-  return is_helper;
+  return is_helper ? Role::kHelper : Role::kInit;
+}
+
+void ModelKernel::DemandMayShare(Role child) const {
+  const char* const copies = script_.Get("NSEXEC_COPY_MEMORY");
+  Demand(!Is(kBuiltToCopy) && !Is(kSanitizer) && !Is(kShadowStack) && state_.is_new_kernel &&
+             (copies == nullptr || *copies == '\0'),
+         "memory is shared where that is sound only");
+  if (child == Role::kHelper) {
+    Demand(!state_.dumpable, "nobody can get at what a helper shares");
+    return;
+  }
+  Demand(child == Role::kInit, "a working copy has memory of its own");
+  Demand(!helper_shares_memory_ || helper_is_gone_, "there is one stack for those who share memory");
+  Demand((state_.created & CLONE_NEWTIME) == 0,
+         "who enters a time namespace has memory of its own");
+  Demand(!IsClassic() || script_.Get("_LIBCONTAINER_CONSOLE_PATH") == nullptr,
+         "who takes a console has memory of its own");
+  Demand(state_.told_tid_address && state_.has_probed_sequences && state_.knows_alternate_stack,
+         "what a clone that shares memory loses is known before");
+}
+
+ModelKernel::Process ModelKernel::CloneOf(unsigned long flags, int* child_tid) const {
+  Process clone = process_;
+  clone.tid_address = (flags & CLONE_CHILD_CLEARTID) != 0 ? child_tid : nullptr;
+  clone.robust_list_known = false;
+  if ((flags & CLONE_VM) != 0) {
+    clone.sequences = nullptr;
+    clone.alternate_stack = false;
+  }
+  return clone;
+}
+
+void ModelKernel::Born(Role child, unsigned variation) {
+  for (Channel& channel : channels_) {
+    if (!channel.with.has_value()) channel.with = child == Role::kLaunched ? Role::kWaiter : child;
+  }
+  if (child == Role::kLaunched) {
+    working_copy_ = true;
+    return;
+  }
+  cloned_ = true;
+  if (child == Role::kHelper) {
+    helper_ = kHelper;
+    helper_starts_ = script_.follow != Role::kHelper;
+  } else {
+    // The helper's number can be free again.
+    init_ = helper_is_done_ && variation % 2 != 0 ? helper_ : kInit;
+  }
 }
 
 int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
-  const bool is_helper = TakeClone(flags, child_tid);
-  const int error = Choose().error;
-  if (error != 0) return error;
-  (is_helper ? helper_ : init_) = is_helper ? kHelper : kInit;
-  cloned_ = true;
-  const Role child = is_helper ? Role::kHelper : Role::kInit;
-  if (script_.follow != child) return is_helper ? kHelper : kInit;
+  const Role child = TakeClone(flags, child_tid);
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  Born(child, choice.variation);
+  if (child == Role::kLaunched) {
+    if (script_.follow == Role::kWaiter) {
+      role_ = Role::kWaiter;
+      return kWorkingCopy;
+    }
+  } else if (script_.follow != child) {
+    return child == Role::kHelper ? helper_ : init_;
+  }
+  process_ = CloneOf(flags, child_tid);
   role_ = child;
-  if ((flags & CLONE_CHILD_SETTID) != 0) *child_tid = pid();
   return 0;
 }
 
 int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*), void* argument,
                                     int* child_tid) {
-  // A pipe that is there already is the helper's: with shared memory there is no gate.
-  for (auto& [fd, file] : files_) {
-    if (file.ours && file.kind == Kind::kGate) file.kind = Kind::kHelper;
-  }
-  const bool is_helper = TakeClone(flags & ~static_cast<unsigned long>(CLONE_VM), child_tid);
+  const Role child = TakeClone(flags & ~static_cast<unsigned long>(CLONE_VM), child_tid);
   Demand((flags & CLONE_VM) != 0, "who has a stack of its own shares memory");
-  Demand(is_helper == ((flags & CLONE_CHILD_CLEARTID) != 0),
-         "the end of the helper is seen, and what the launched process has is not cleared");
-  Demand(!is_helper || !state_.dumpable, "nobody can get at what a helper shares");
-  Demand(is_helper || state_.end_word != nullptr, "the end of the launched process is seen");
-  Demand(is_helper || (state_.created & CLONE_NEWTIME) == 0,
-         "who enters a time namespace has memory of its own");
-  const int error = Choose().error;
-  if (error != 0) return error;
-  cloned_ = true;
-  if (is_helper) {
-    helper_ = kHelper;
-    // Beside the word that is cleared.
-    shared_answer_ = reinterpret_cast<SharedAnswer*>(child_tid);
-    if (script_.follow != Role::kHelper) return kHelper;
+  DemandMayShare(child);
+  const Choice choice = Choose();
+  if (choice.error != 0) return choice.error;
+  Born(child, choice.variation);
+  if (child == Role::kHelper) {
+    helper_shares_memory_ = true;
+    if (script_.follow != Role::kHelper) return helper_;
+    process_ = CloneOf(flags, child_tid);
     role_ = Role::kHelper;
     function(argument);
     Fail("the helper does not return");
   }
-  init_ = kInit;
   shares_memory_ = true;
-  if (script_.follow != Role::kInit) return kInit;
-  // First the launched process, to its end.
-  if (child_tid != nullptr) *child_tid = kInit;
-  sharing_init_ = {function, argument, files_};
-  return kInit;
+  if (script_.follow != Role::kInit) return init_;
+  sharing_init_ = {function, argument, CloneOf(flags, child_tid)};
+  // First the launched process, to its end, unless it is killed here.
+  if (choice.variation % 4 < 2) return init_;
+  others_spoke_ = true;
+  launched_status_ = SIGKILL;
+  BecomeSharingInit();
 }
 
-int ModelKernel::WaitForEnd(const int* word) {
-  if (role_ == Role::kLaunched && shared_answer_ != nullptr &&
-      word == &shared_answer_->helper_lives) {
-    Demand(*word != 0, "nobody waits for who has ended");
-    const int error = Choose().error;
-    if (error != 0) return error;
-    shared_answer_->answer = Word(Kind::kHelper);
-    shared_answer_->helper_lives = 0;
-    return 0;
+void ModelKernel::BecomeSharingInit() {
+  // The kernel lets go of the launched process's memory, and clears a word in it ...
+  if (process_.tid_address != nullptr) *process_.tid_address = 0;
+  // ... and then closes what it has open.
+  for (const auto& [fd, file] : files_) {
+    if (file.ours && file.kind == Kind::kChannel && file.sends) {
+      held_until_the_end_.insert(file.channel);
+    }
   }
-  Demand(role_ == Role::kInit && word == state_.end_word && *word != 0,
-         "the init process waits for the launched process's end");
-  // If that has failed it has said so, and nobody else says anything.
-  const int error = launched_status_ == 0 ? Choose().error : 0;
-  if (error != 0) return error;
-  *state_.end_word = 0;
-  return 0;
+  role_ = Role::kInit;
+  failed_sent_ = false;
+  process_ = std::move(sharing_init_.process);
+  // It goes on in a frame of the launched process, which is still there: that one has called us
+  // from it. Nothing in this frame is destroyed then.
+  std::exchange(sharing_init_.function, nullptr)(sharing_init_.argument);
+  Fail("the init process does not return on the stack it waited on");
 }
 
 int ModelKernel::RunChild(int (*function)(void*), void* argument) {
@@ -519,17 +738,116 @@ int ModelKernel::RunChild(int (*function)(void*), void* argument) {
   const Choice choice = Choose();
   if (choice.error != 0) return choice.error;
   // The child has its own copies of these, and nothing else: it shares our memory.
-  const std::map<int, File> files = files_;
-  const std::map<int, sighandler_t> dispositions = state_.dispositions;
+  const Process before = process_;
   in_tool_child_ = true;
   if (setjmp(end_of_child_) == 0) {
     function(argument);
     Fail("the function of a vfork child does not return");
   }
   in_tool_child_ = false;
-  files_ = files;
-  state_.dispositions = dispositions;
+  process_ = before;
   return kTool;
+}
+
+int ModelKernel::WaitFor(pid_t pid, int* ret_status) {
+  const bool is_helper = role_ == Role::kLaunched && working_copy_ && pid == helper_;
+  Demand(is_helper || (role_ == Role::kHelper && pid == kTool),
+         "who is waited for is the mapping tool, or the helper of a working copy");
+  Demand(!is_helper || helper_is_done_, "who is reaped ends");
+  const Choice choice = Choose();
+  if (is_helper) helper_is_reaped_ = true;
+  if (choice.error != 0) return choice.error;
+  // Even: an exit status; odd: a signal.
+  const int number = static_cast<int>(choice.variation / 2 % 64);
+  *ret_status = choice.variation % 2 == 0 ? number << 8 : (number == 0 ? 9 : number);
+  if (!is_helper && *ret_status == 0) state_.tools[state_.last_tool] = true;
+  return pid;
+}
+
+// Signals.
+
+int ModelKernel::SetMask(const sys::SignalSet& mask, sys::SignalSet* ret_old) {
+  const bool blocks = Equals(mask, sys::kAllSignals);
+  Demand(blocks || Equals(mask, kBlockedBefore), "what is blocked is all, or what was before");
+  if (role_ == Role::kInit && !blocks) {
+    Demand(state_.session, "no signal arrives before there is a session");
+    Demand(state_.hang_up_dropped, "the other session's SIGHUP is dropped before signals arrive");
+  }
+  Demand(role_ != Role::kHelper || in_tool_child_ || blocks,
+         "no handler runs in the helper");
+  const int error = Choose().error;
+  if (error != 0) return error;
+  if (ret_old != nullptr) *ret_old = process_.blocked;
+  if (!blocks) helper_starts_ = false;
+  process_.blocked = mask;
+  return 0;
+}
+
+int ModelKernel::TakeSignal(int signal) {
+  Demand(role_ == Role::kInit && signal == SIGHUP && state_.session && AllBlocked(),
+         "what is dropped is SIGHUP, by who has left the session, before it arrives");
+  const Choice choice = Choose();
+  state_.hang_up_dropped = choice.error == 0 || choice.error == -EAGAIN;
+  if (choice.error != 0) return choice.error;
+  return choice.variation == 0 ? -EAGAIN : signal;
+}
+
+// What the kernel keeps for a thread.
+
+int ModelKernel::RegisterSequences(void* area, unsigned size, unsigned signature) {
+  void* const libcs = Is(kNoSequences) ? nullptr : state_.sequences;
+  Demand(area != nullptr && size == kSequencesSize, "an area is registered");
+  Demand(area != libcs || signature == kSequencesSignature, "libc's area is registered as libc does");
+  Demand(area == libcs || (role_ == Role::kLaunched && libcs == nullptr),
+         "what is registered is libc's, or was a probe");
+  const Choice choice = Choose();
+  int result = choice.error;
+  if (result == 0 && process_.sequences != nullptr && choice.variation == 0) {
+    result = area == process_.sequences ? -EBUSY : -EINVAL;
+  }
+  if (result == 0) process_.sequences = area;
+  state_.has_probed_sequences = area == libcs ? result == -EBUSY : result == -ENOSYS;
+  return result;
+}
+
+int ModelKernel::UnregisterSequences(void* area) {
+  Demand(role_ == Role::kLaunched && area == process_.sequences && area != state_.sequences,
+         "what is registered no longer was a probe");
+  const int error = Choose().error;
+  if (error != 0) {
+    state_.foreign_sequences = true;
+    return error;
+  }
+  process_.sequences = nullptr;
+  state_.has_probed_sequences = true;
+  return 0;
+}
+
+stack_t ModelKernel::AlternateStack(State& state) {
+  stack_t stack = {};
+  stack.ss_sp = state.alternate_stack;
+  stack.ss_size = sizeof(state.alternate_stack);
+  return stack;
+}
+
+int ModelKernel::SetAlternateStack(const stack_t* stack, stack_t* ret_old) {
+  const Choice choice = Choose();
+  if (stack == nullptr) {
+    Demand(role_ == Role::kLaunched && ret_old != nullptr, "the launched process asks");
+    if (choice.error != 0) return choice.error;
+    state_.had_alternate_stack = process_.alternate_stack = choice.variation % 2 != 0;
+    state_.knows_alternate_stack = true;
+    *ret_old = AlternateStack(state_);
+    if (!process_.alternate_stack) *ret_old = {nullptr, SS_DISABLE, 0};
+    return 0;
+  }
+  const stack_t before = AlternateStack(state_);
+  Demand(role_ == Role::kInit && shares_memory_ && state_.had_alternate_stack &&
+             stack->ss_sp == before.ss_sp && stack->ss_size == before.ss_size &&
+             stack->ss_flags == before.ss_flags,
+         "the alternate stack is the one it was");
+  if (choice.error == 0) process_.alternate_stack = true;
+  return choice.error;
 }
 
 bool ModelKernel::IsToldMap(std::string_view path, char* const words[], bool is_uid) const {
@@ -553,11 +871,13 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
   Demand(*path == '/' && argv[0] == std::string_view(path),
          "the mapping tool has an absolute path");
   Demand(environment[0] == nullptr, "the mapping tool has an empty environment");
-  Demand(state_.dispositions[SIGPIPE] == SIG_DFL, "the mapping tool does not ignore SIGPIPE");
+  Demand(process_.dispositions[SIGPIPE] == SIG_DFL, "the mapping tool does not ignore SIGPIPE");
+  Demand(Equals(process_.blocked, kBlockedBefore), "the mapping tool has the caller's signal mask");
   for (const auto& [fd, file] : files_) {
     Demand(fd <= STDERR_FILENO, "the mapping tool has no descriptor above 2");
   }
-  Demand(argv[1] == std::to_string(kLaunched), "the mapping tool is told the launched process");
+  const pid_t launched = working_copy_ ? kWorkingCopy : kLaunched;
+  Demand(argv[1] == std::to_string(launched), "the mapping tool is told the launched process");
   const bool is_uid_tool = IsToldMap(path, argv + 2, true);
   const bool is_gid_tool = IsToldMap(path, argv + 2, false);
   Demand(is_uid_tool || is_gid_tool, "a mapping tool is told its own map");
@@ -573,15 +893,14 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
 
 void ModelKernel::Exit(int status) {
   if (in_tool_child_) longjmp(end_of_child_, 1);
+  const bool is_waited_for =
+      role_ == Role::kHelper || (role_ == Role::kLaunched && working_copy_);
+  Demand(!failed_sent_ || status == 1, "who says that it has failed ends so");
+  Demand(!is_waited_for || fatal_lines_ == 0 || failed_sent_, "who waits is told of a failure");
   if (sharing_init_.function != nullptr) {
     launched_status_ = status;
     Demand(status != 0 || reply_complete_, "the parent has the reply");
-    role_ = Role::kInit;
-    files_.swap(sharing_init_.files);
-    // It goes on in a frame of the launched process, which is still there: that one has called us
-    // from it. Nothing in this frame is destroyed then.
-    std::exchange(sharing_init_.function, nullptr)(sharing_init_.argument);
-    Fail("the init process does not return on the stack it waited on");
+    BecomeSharingInit();
   }
   exited_ = true;
   status_ = status;
@@ -596,7 +915,13 @@ int ModelKernel::Number(const char* name) const {
 }
 
 void ModelKernel::DemandAccepted() {
-  Demand(!Is(kSecure) && !Is(kThreaded) && !Is(kParentOutside), "an unfit process does nothing");
+  DemandAsked();
+  Demand(!Is(kThreaded) || working_copy_, "who has threads does nothing but copy itself");
+}
+
+void ModelKernel::DemandAsked() {
+  Demand(!Is(kSecure) && !Is(kParentOutside) && !Is(kBeingLoaded),
+         "an unfit process does nothing");
   if (IsClassic()) {
     Demand(Number("_LIBCONTAINER_INITPID") > 0, "nothing is done for a process that is none");
     return;
@@ -634,16 +959,22 @@ void ModelKernel::CheckDescriptors() {
   Demand(mappings_.empty(), "all memory is given back");
 }
 
-void ModelKernel::CheckLines() {
+bool ModelKernel::IsSilenced() const {
   const char* const level = script_.Get("_LIBCONTAINER_LOGLEVEL");
-  const bool silenced = !IsClassic() && level != nullptr && level == std::string_view("0");
+  return !IsClassic() && level != nullptr && level == std::string_view("0");
+}
+
+void ModelKernel::CheckLines() {
+  const bool silenced = IsSilenced();
   if (!exited_ || status_ == 0) Demand(fatal_lines_ == 0, "no fatal line without a failure");
   if (!exited_ || status_ == 0) return;
   Demand(status_ == 1, "a failure is exit status 1");
-  Demand(fatal_lines_ <= 1, "a failure is at most one fatal line");
+  // A refusal of privileges is said in both places.
+  Demand(fatal_lines_ <= (Is(kSecure) ? 2U : 1U), "a failure is at most one fatal line");
+  if (fatal_lines_ == 2) Demand(lines_.front().json != lines_.back().json, "a line is said once");
   if (others_spoke_) return;
   // A line that is lost is one that was tried, or for which there was no room.
-  Demand(fatal_lines_ == 1 || silenced || line_lost_, "a failure is one fatal line");
+  Demand(fatal_lines_ != 0 || silenced || line_lost_, "a failure is one fatal line");
 }
 
 void ModelKernel::CheckMapsWritten() {
@@ -682,18 +1013,49 @@ void ModelKernel::CheckServedNetlink() {
 void ModelKernel::CheckInitProcess() {
   Demand(state_.session, "the init process leads a session");
   Demand(IsClassic() || state_.name == "runc:[2:INIT]", "the init process has its name");
-  Demand(state_.dispositions[SIGPIPE] == (Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL),
+  Demand(process_.dispositions[SIGPIPE] == (Is(kSigpipeIgnored) ? SIG_IGN : SIG_DFL),
          "the disposition of SIGPIPE is what it was");
-  Demand(state_.dispositions[SIGCHLD] == SIG_IGN, "the disposition of SIGCHLD is what it was");
-  Demand(!shares_memory_ || state_.sequences_restored,
-         "restartable sequences are registered again");
+  Demand(process_.dispositions[SIGCHLD] == SIG_IGN, "the disposition of SIGCHLD is what it was");
+  Demand(Equals(process_.blocked, kBlockedBefore), "the signal mask is what it was");
+  Demand(shares_memory_ ? reply_complete_ : heard_ == nsenter::Word::kReported,
+         "the init process goes on when the parent knows of it");
+  const bool has_console = IsClassic() && script_.Get("_LIBCONTAINER_CONSOLE_PATH") != nullptr;
+  Demand(state_.terminal_taken == has_console, "the init process has the console, if there is one");
+  CheckThread();
+}
+
+void ModelKernel::CheckThread() {
+  Demand(cached_tid() == nullptr || state_.tid == init_, "libc knows the thread's id");
+  Demand(state_.tid_word == kTidWord, "what the kernel has cleared is what it was");
+  Demand(!state_.told_tid_address || process_.tid_address == state_.tid_address,
+         "the kernel tells of the thread's end where it did");
+  Demand(!state_.told_robust_list || process_.robust_list_known, "the kernel has the robust list");
+  void* const libcs = Is(kNoSequences) ? nullptr : state_.sequences;
+  Demand(process_.sequences == libcs || state_.foreign_sequences,
+         "restartable sequences are registered as they were");
+  Demand(process_.alternate_stack == state_.had_alternate_stack,
+         "the alternate stack is what it was");
+}
+
+std::string ModelKernel::SentTo(Role role, bool& ret_gone) const {
+  std::string sent;
+  for (const Channel& channel : channels_) {
+    if (channel.with != role) continue;
+    sent += channel.sent;
+    ret_gone = ret_gone || channel.receiver_gone;
+  }
+  return sent;
 }
 
 void ModelKernel::CheckServed() {
+  bool gone = false;
+  if (role_ == Role::kWaiter) {
+    Demand(heard_ == nsenter::Word::kReported, "the launched process ends as its copy does");
+    return;
+  }
   if (role_ == Role::kHelper) {
     CheckMapsWritten();
-    Demand(shared_answer_ != nullptr ? shared_answer_->answer == 'd' : sent_ == "d",
-           "the helper says that the maps are written");
+    Demand(SentTo(Role::kHelper, gone) == "m" || gone, "the helper says that the maps are written");
     return;
   }
   if (IsClassic()) {
@@ -707,8 +1069,12 @@ void ModelKernel::CheckServed() {
     CheckInitProcess();
   } else {
     Demand(reply_complete_, "the parent has the reply");
-    Demand(shares_memory_ || waiter_gone_ || sent_.ends_with('r'),
-           "the init process is told that the parent knows of it");
+    Demand(SentTo(Role::kInit, gone) == (shares_memory_ ? "" : "r") || gone,
+           "an init process with a copy is told that the parent knows of it, and no other");
+    gone = false;
+    Demand(SentTo(Role::kWaiter, gone) == (working_copy_ ? "r" : "") || gone,
+           "the launched process is told that its copy is done");
+    Demand(!working_copy_ || helper_ == 0 || helper_is_reaped_, "the helper of a copy is reaped");
   }
 }
 
@@ -733,6 +1099,10 @@ void ModelKernel::CheckEnd() {
 extern "C" unsigned long FuzzedGetauxval(unsigned long type) {
   using nsenter::fuzz::current;
   if (type == AT_PAGESZ) return 4096;
+  if (type == AT_UID || type == AT_GID) return 1000;
+  if (type == AT_EUID || type == AT_EGID) {
+    return current != nullptr && current->Is(nsenter::fuzz::kUnprivileged) ? 1000 : 0;
+  }
   return current != nullptr && current->Is(nsenter::fuzz::kSecure) ? 1 : 0;
 }
 
@@ -752,17 +1122,6 @@ ModelKernel& Enter(const char* name, long number = 0, long other = 0, std::strin
 
 /// A call that fails as the script says, or succeeds with 0.
 int Simple(ModelKernel& kernel) { return kernel.Return(kernel.Choose().error); }
-
-/// A call that gives two descriptors.
-int MakePair(ModelKernel& kernel, Kind kind, int* ret_fds) {
-  const int error = kernel.Choose().error;
-  if (error != 0) return kernel.Return(error);
-  ret_fds[0] = kernel.Allocate(kind, "first end", O_RDWR);
-  ret_fds[1] = kernel.Allocate(kind, "second end", O_RDWR);
-  kernel.Ours(ret_fds[0]).other_end = ret_fds[1];
-  kernel.Ours(ret_fds[1]).other_end = ret_fds[0];
-  return kernel.Return(0);
-}
 
 /// The user namespace at a path or descriptor: ours, or another one.
 void ChooseUserNamespace(ModelKernel& kernel, unsigned variation, FileId* ret_id) {
@@ -883,10 +1242,9 @@ int ReadLink(const char* path, char* buffer, std::size_t size) {
   return kernel.Return(static_cast<int>(std::min(size, link.size())));
 }
 
-int Pipe(int ret_fds[2]) { return MakePair(Enter("pipe2"), Kind::kGate, ret_fds); }
-
-int SocketPair(int ret_fds[2]) {
-  return MakePair(EnterToChange("socketpair"), Kind::kHelper, ret_fds);
+int Pipe(int ret_fds[2]) {
+  ModelKernel& kernel = Enter("pipe2");
+  return kernel.Return(kernel.MakeChannel(ret_fds));
 }
 
 int IsTerminal(int fd) {
@@ -900,7 +1258,9 @@ int MakeControllingTerminal(int fd) {
   (void)kernel.Ours(fd);
   kernel.Demand(kernel.role() == Role::kInit && kernel.state().session,
                 "the console belongs to the init process, which leads a session");
-  return Simple(kernel);
+  const int error = kernel.Choose().error;
+  kernel.state().terminal_taken = error == 0;
+  return kernel.Return(error);
 }
 
 int Map(std::size_t size, void** ret_address) {
@@ -940,7 +1300,7 @@ int Setns(int fd, int type) {
 int Unshare(int flags) {
   if (flags == CLONE_THREAD) {
     ModelKernel& kernel = Enter("unshare", CLONE_THREAD);
-    return kernel.Return(kernel.Is(fuzz::kThreaded) ? -EINVAL : 0);
+    return kernel.Return(kernel.HasThreads() ? -EINVAL : 0);
   }
   ModelKernel& kernel = EnterToChange("unshare", flags);
   kernel.Demand((flags & ~kAllNamespaces) == 0 && (flags & kernel.state().created) == 0,
@@ -971,27 +1331,12 @@ int Clone(unsigned long flags, int* child_tid) {
   return kernel.Return(kernel.CloneProcess(flags, child_tid));
 }
 
-bool CanShareMemory() { return !current->Is(fuzz::kCannotShare); }
-
 int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* stack_end,
                  int* child_tid) {
   ModelKernel& kernel = Enter("clone", static_cast<long>(flags));
   kernel.Demand(reinterpret_cast<std::uintptr_t>(stack_end) % 16 == 0, "a stack is aligned");
   if ((flags & CLONE_VFORK) != 0) return kernel.Return(kernel.RunChild(function, argument));
   return kernel.Return(kernel.CloneSharingMemory(flags, function, argument, child_tid));
-}
-
-int RestoreRestartableSequences() {
-  ModelKernel& kernel = Enter("rseq");
-  kernel.Demand(kernel.role() == Role::kInit,
-                "the init process has lost its restartable sequences");
-  kernel.state().sequences_restored = true;
-  return Simple(kernel);
-}
-
-int WaitWhile(const int* word, int value) {
-  ModelKernel& kernel = Enter("futex FUTEX_WAIT", value);
-  return kernel.Return(kernel.WaitForEnd(word));
 }
 
 int Execute(const char* path, char* const argv[], char* const environment[]) {
@@ -1001,14 +1346,7 @@ int Execute(const char* path, char* const argv[], char* const environment[]) {
 
 int Wait(pid_t pid, int* ret_status) {
   ModelKernel& kernel = Enter("waitpid", pid);
-  kernel.Demand(pid == fuzz::kTool, "who is waited for is the mapping tool");
-  const ModelKernel::Choice choice = kernel.Choose();
-  if (choice.error != 0) return kernel.Return(choice.error);
-  // Even: an exit status; odd: a signal.
-  const int number = static_cast<int>(choice.variation / 2 % 64);
-  *ret_status = choice.variation % 2 == 0 ? number << 8 : (number == 0 ? 9 : number);
-  if (*ret_status == 0) kernel.state().tools[kernel.state().last_tool] = true;
-  return kernel.Return(pid);
+  return kernel.Return(kernel.WaitFor(pid, ret_status));
 }
 
 void Exit(int status) { Enter("exit", status).Exit(status); }
@@ -1030,37 +1368,74 @@ pid_t ThreadId() {
 
 int ThreadIdAddress(int** ret_address) {
   ModelKernel& kernel = Enter("prctl PR_GET_TID_ADDRESS");
+  ModelKernel::State& state = kernel.state();
   const ModelKernel::Choice choice = kernel.Choose();
+  state.told_tid_address = choice.error == 0;
   if (choice.error != 0) return kernel.Return(choice.error);
-  *ret_address = &kernel.state().tid;
-  // A libc that keeps something else there.
-  kernel.state().tid = choice.variation == 0 ? kernel.pid() : 0;
+  // The first time it is found where it is: where libc has the id, or elsewhere.
+  if (state.tid_address == nullptr) {
+    state.tid_address = choice.variation == 0 ? &state.tid : &state.tid_word;
+    kernel.process().tid_address = state.tid_address;
+  }
+  *ret_address = state.tid_address;
   return kernel.Return(0);
 }
 
 int SetThreadIdAddress(int* address) {
   ModelKernel& kernel = Enter("set_tid_address");
-  const int result = Simple(kernel);
-  if (kernel.role() == Role::kLaunched) {
-    if (result == 0) kernel.state().end_word = address;
-    return result;
-  }
-  kernel.Demand(address == &kernel.state().tid, "the thread id's address is the one it was");
-  return result;
+  kernel.Demand(kernel.role() == Role::kInit && address == kernel.state().tid_address,
+                "the thread id's address is the one it was");
+  kernel.process().tid_address = address;
+  return kernel.Return(kernel.pid());
 }
 
 int RobustList(void** ret_head, std::size_t* ret_size) {
   ModelKernel& kernel = Enter("get_robust_list");
   *ret_head = &kernel.state().robust_list;
   *ret_size = sizeof(kernel.state().robust_list);
-  return Simple(kernel);
+  const int error = kernel.Choose().error;
+  kernel.state().told_robust_list = error == 0;
+  return kernel.Return(error);
 }
 
 int SetRobustList(void* head, std::size_t size) {
   ModelKernel& kernel = Enter("set_robust_list");
   kernel.Demand(head == &kernel.state().robust_list && size == sizeof(kernel.state().robust_list),
                 "the robust list is the one it was");
+  kernel.process().robust_list_known = true;
   return Simple(kernel);
+}
+
+int RegisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  ModelKernel& kernel = Enter("rseq", size, signature);
+  return kernel.Return(kernel.RegisterSequences(area, size, signature));
+}
+
+int UnregisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  ModelKernel& kernel = Enter("rseq RSEQ_FLAG_UNREGISTER", size, signature);
+  return kernel.Return(kernel.UnregisterSequences(area));
+}
+
+int SetAlternateStack(const stack_t* stack, stack_t* ret_old) {
+  ModelKernel& kernel = Enter("sigaltstack");
+  return kernel.Return(kernel.SetAlternateStack(stack, ret_old));
+}
+
+int SystemName(utsname* ret_name) {
+  struct Release {
+    const char* text;
+    bool is_new;
+  };
+  constexpr Release kReleases[] = {
+      {"6.1.0-13-amd64", true},    {"4.8.0", true},   {"10.0", true}, {"4.4.0", false},
+      {"3.10.0-1160.el7", false}, {"4.7.10", false}, {"", false},    {"unknown", false},
+  };
+  ModelKernel& kernel = Enter("uname");
+  const ModelKernel::Choice choice = kernel.Choose();
+  const Release& release = kReleases[choice.variation % std::size(kReleases)];
+  kernel.state().is_new_kernel = choice.error == 0 && release.is_new;
+  if (choice.error == 0) (void)std::snprintf(ret_name->release, sizeof(ret_name->release), "%s", release.text);
+  return kernel.Return(choice.error);
 }
 
 int Dumpable() {
@@ -1104,13 +1479,23 @@ int SetSignalAction(int signal, const struct sigaction* action, struct sigaction
   ModelKernel& kernel = Enter("sigaction", signal);
   const int error = kernel.Choose().error;
   if (error != 0) return kernel.Return(error);
-  sighandler_t& disposition = kernel.state().dispositions[signal];
+  sighandler_t& disposition = kernel.process().dispositions[signal];
   if (ret_old != nullptr) {
     *ret_old = {};
     ret_old->sa_handler = disposition;
   }
   disposition = action->sa_handler;
   return kernel.Return(0);
+}
+
+int SetSignalMask(const SignalSet& mask, SignalSet* ret_old) {
+  ModelKernel& kernel = Enter("rt_sigprocmask", static_cast<long>(mask.bits[0]));
+  return kernel.Return(kernel.SetMask(mask, ret_old));
+}
+
+int TakeSignal(int signal) {
+  ModelKernel& kernel = Enter("rt_sigtimedwait", signal);
+  return kernel.Return(kernel.TakeSignal(signal));
 }
 
 uid_t EffectiveUserId() {
@@ -1148,3 +1533,36 @@ int DropSupplementaryGroups() {
 }
 
 }  // namespace nsenter::sys
+
+namespace nsenter::machine {
+
+using fuzz::current;
+
+bool IsBuiltToCopyMemory() { return current->Is(fuzz::kBuiltToCopy); }
+bool HasSanitizer() { return current->Is(fuzz::kSanitizer); }
+bool HasShadowStack() { return current->Is(fuzz::kShadowStack); }
+bool IsBeingLoaded(int thread_id) {
+  current->Demand(thread_id == current->pid(), "it is asked for the calling thread");
+  return current->Is(fuzz::kBeingLoaded);
+}
+
+int* FindCachedThreadId(int thread_id, void* robust_list, int* tid_address) {
+  fuzz::ModelKernel::State& state = current->state();
+  current->Demand(thread_id == current->pid(), "it is asked for the calling thread");
+  current->Demand(robust_list == (state.told_robust_list ? &state.robust_list : nullptr) &&
+                      tid_address == (state.told_tid_address ? state.tid_address : nullptr),
+                  "what the kernel does not tell is not believed");
+  int* const cached = current->cached_tid();
+  return cached != nullptr && *cached == thread_id ? cached : nullptr;
+}
+
+RestartableSequences LibcsRestartableSequences() {
+  RestartableSequences sequences;
+  if (current->Is(fuzz::kNoSequences)) return sequences;
+  sequences.area = current->state().sequences;
+  sequences.size = fuzz::kSequencesSize;
+  sequences.signature = fuzz::kSequencesSignature;
+  return sequences;
+}
+
+}  // namespace nsenter::machine

@@ -18,6 +18,7 @@ constexpr Variable kVariables[] = {
     {'C', "_LIBCONTAINER_CONSOLE_PATH"}, {'L', "_LIBCONTAINER_LOGPIPE"},
     {'V', "_LIBCONTAINER_LOGLEVEL"},     {'M', "_LIBCONTAINER_MOUNT_FDS"},
     {'S', "_LIBCONTAINER_STATEDIR"},     {'Y', "_LIBCONTAINER_SYNCPIPE"},
+    {'N', "NSEXEC_COPY_MEMORY"},
 };
 
 std::string TakeSection(const uint8_t*& data, const uint8_t* end) {
@@ -59,8 +60,8 @@ Script ParseScript(const uint8_t* data, std::size_t size) {
   script.init_pipe = TakeSection(data, end);
   if (data != end) script.world = *data++;
   if (data != end) {
-    script.follow = static_cast<Role>(*data % 3);
-    if (*data++ / 3 % 2 != 0) script.world |= kCannotShare;
+    script.follow = static_cast<Role>(*data & 3U);
+    script.world |= static_cast<unsigned>(*data++ >> 2U) << 8U;
   }
   script.faults.assign(data, end);
   return script;

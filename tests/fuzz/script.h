@@ -13,7 +13,8 @@
 
 namespace nsenter::fuzz {
 
-/// The state of the machine in which nsexec starts: bits of the first answer.
+/// The state of the machine in which nsexec starts: the first byte after the sections, and six bits of the
+/// second.
 enum WorldBit : unsigned {
   kStdinClosed = 1U << 0U,
   kStdoutClosed = 1U << 1U,
@@ -23,12 +24,18 @@ enum WorldBit : unsigned {
   kSecure = 1U << 5U,         // AT_SECURE: set-uid or the like
   kThreaded = 1U << 6U,       // there is a second thread
   kParentOutside = 1U << 7U,  // getppid() is 0
-  kCannotShare = 1U << 8U,    // clones have memory of their own; in the second answer
+  kBuiltToCopy = 1U << 8U,    // NSEXEC_COPY_MEMORY; from here on in the second byte
+  kSanitizer = 1U << 9U,      // is in the program
+  kShadowStack = 1U << 10U,   // is on
+  kNoSequences = 1U << 11U,   // libc registers no restartable sequences
+  kBeingLoaded = 1U << 12U,   // the code is in a library that is being loaded
+  kNoCachedId = 1U << 13U,    // libc's thread id is in none of the known places
 };
 
 /// Our processes. A run follows one of them: a clone returns in that one, and what the others would
-/// say to it is among the answers.
-enum class Role { kLaunched, kHelper, kInit };
+/// say to it is among the answers. Where there are threads kLaunched is the working copy, which does
+/// the launched process's work, and kWaiter the launched process itself.
+enum class Role { kLaunched, kHelper, kInit, kWaiter };
 
 struct Script {
   /// Name and value, no name twice.
@@ -45,8 +52,8 @@ struct Script {
 /// Two sections, each ended by a backslash and any byte but another backslash (two of them stand
 /// for one), so that a mutation in one section does not shift the meaning of the next: the
 /// environment, entries separated by NUL of which the first letter says which variable it is; the
-/// bytes on INITPIPE. Then the world, whom to follow and
-/// whether memory cannot be shared, and the faults.
+/// bytes on INITPIPE. Then the world; whom to follow (two
+/// bits) and the rest of the world; and the faults.
 Script ParseScript(const uint8_t* data, std::size_t size);
 
 }  // namespace nsenter::fuzz

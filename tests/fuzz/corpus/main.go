@@ -34,19 +34,24 @@ var letters = map[string]byte{
 	"_LIBCONTAINER_MOUNT_FDS":    'M',
 	"_LIBCONTAINER_STATEDIR":     'S',
 	"_LIBCONTAINER_SYNCPIPE":     'Y',
+	"NSEXEC_COPY_MEMORY":         'N',
 }
 
-// What follows the sections of a script: a set of WorldBit, and a Role, with cannotShare added where
-// clones have memory of their own.
+// What follows the sections of a script: a set of WorldBit, and a Role, with more of WorldBit added where the
+// machine is another one.
 const (
 	worldPlain        = 0
 	worldUnprivileged = 1 << 4
+	worldThreaded     = 1 << 6
 
 	followLaunched = 0
 	followHelper   = 1
 	followInit     = 2
+	followWaiter   = 3
 
-	cannotShare = 3
+	builtToCopy = 1 << 2
+	noSequences = 1 << 5
+	beingLoaded = 1 << 6
 )
 
 func main() {
@@ -71,13 +76,14 @@ func write(from, found, to string) error {
 			"message/" + v.Name:     v.Message,
 			"environment/" + v.Name: append(script, worldPlain),
 		}
-		for _, world := range []byte{worldPlain, worldUnprivileged} {
-			for _, follow := range []byte{followLaunched, followHelper, followInit} {
-				for _, role := range []byte{follow, follow + cannotShare} {
+		for _, world := range []byte{worldPlain, worldUnprivileged, worldThreaded} {
+			for _, follow := range []byte{followLaunched, followHelper, followInit, followWaiter} {
+				for _, role := range []byte{follow, follow + builtToCopy, follow + noSequences} {
 					inputs[fmt.Sprintf("launch/%s-%d-%d", v.Name, world, role)] = append(script, world, role)
 				}
 			}
 		}
+		inputs["launch/"+v.Name+"-being-loaded"] = append(script, worldPlain, followLaunched+beingLoaded)
 		if !v.Broken() {
 			addFaults(inputs, "launch/"+v.Name, script)
 		}
@@ -93,7 +99,7 @@ func write(from, found, to string) error {
 // addFaults lets each of the first calls fail, once for each errno that the core treats on its own.
 func addFaults(inputs map[string][]byte, name string, script []byte) {
 	const (
-		calls  = 40
+		calls  = 50
 		eperm  = 1 // as in kErrors of tests/fuzz/model_kernel.cc
 		einval = 2
 	)

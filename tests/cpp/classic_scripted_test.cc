@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "working_copy.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -18,10 +19,16 @@ std::string Serve(const std::string& script, const char* console = nullptr, cons
                   const char* pipe = "3") {
   const ScriptedKernel kernel(script);
   Log log("nsenter: ");
-  return test::Describe(ServeClassic({pid, pipe, console, nullptr, nullptr}, log));
+  WorkingCopy copy;
+  return test::Describe(ServeClassic({pid, pipe, console, nullptr, nullptr}, copy, log));
 }
 
-constexpr const char* kPipeIsOpen = "\nfcntl(3, F_GETFL) = O_WRONLY\n";
+constexpr const char* kPipeIsOpen = R"(
+    fcntl(3, F_GETFL) = O_WRONLY
+    gettid() = 42
+    getppid() = 41
+    unshare(CLONE_THREAD)
+)";
 
 constexpr const char* kJoined = R"(
     pidfd_open(77) = 8
@@ -41,11 +48,23 @@ void ExpectToLeave(const std::string& script, const char* console, int status) {
   test::ExpectExit(test::RunInChild(body), status, "");
 }
 
+#ifdef __GLIBC__
+#define CLEARTID "CLONE_CHILD_CLEARTID|"
+#else
+#define CLEARTID ""
+#endif
+
 constexpr const char* kShare = R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
+    uname()
+    prctl(PR_GET_TID_ADDRESS)
     get_robust_list() = ENOSYS
-    set_tid_address(a pointer)
-    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
+    gettid() = 42
+    rseq(a pointer, 32, 0, 0) = ENOSYS
+    sigaltstack(NULL, old)
+    clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = 44
+    sigprocmask(before)
 )";
 
 TEST(ServeClassic, JoinsClonesAndReplies) {
@@ -70,18 +89,22 @@ TEST(ServeClassic, SaysThatTheReplyFails) {
 std::string Copy(const std::string& pid) {
   return R"(
     pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = )" +
-         pid + "\n";
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = )" +
+         pid + "\n" + (pid == "0" ? "" : "sigprocmask(before)\n");
 }
 
 TEST(ServeClassic, LeadsASessionInTheInitProcess) {
   EXPECT_EQ(Serve("memory is copied\n" + std::string(kPipeIsOpen) + kJoined + Copy("0") + R"(
     close(6)
     read(5, 1) = "r"
-    close(5)
     setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
   )"),
             "success");
 }
@@ -131,12 +154,10 @@ TEST(ServeClassic, SkipsWhatTheKernelDoesNotHave) {
     close(12)
     close(11)
     close(9)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    set_tid_address(a pointer)
-    clone(CLONE_PARENT|CLONE_VM, NULL, function) = EPERM
+    pipe2(O_CLOEXEC) = EPERM
   )"),
-            "failed to create the init process: Operation not permitted");
+            "failed to create a pipe from the launched process to the init process: Operation not "
+            "permitted");
 }
 
 TEST(ServeClassic, FindsThatTheProcessHasEnded) {
@@ -168,7 +189,7 @@ constexpr const char* kConsole = R"(
     ioctl(7, TCGETS)
 )";
 
-const char* const kConsoleGate = "pipe2(O_CLOEXEC) = [20, 21]\n";
+const char* const kConsoleChannel = "pipe2(O_CLOEXEC) = [20, 21]\n";
 
 TEST(ServeClassic, OpensTheConsoleBeforeItJoins) {
   EXPECT_EQ(Serve(kPipeIsOpen + std::string(R"(
@@ -191,12 +212,12 @@ TEST(ServeClassic, NeedsAPipeToWaitForTheConsole) {
     close(7)
   )",
                   "/dev/pts/9"),
-            "failed to create a pipe for the init process: Operation not permitted");
+            "failed to create a pipe from the init process to the launched process: Operation not "
+            "permitted");
 }
 
 TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
-  ExpectToLeave(kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate + Copy("44") + R"(
-    close(5)
+  ExpectToLeave(kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleChannel + Copy("44") + R"(
     close(21)
     read(20, 1) = "c"
     write(3, "{ \"pid\" : 44 }\n")
@@ -207,8 +228,8 @@ TEST(ServeClassic, RepliesOnceTheInitProcessHasTheConsole) {
 }
 
 TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
-  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate +
-                            Copy("44") + "close(5)\nclose(21)\n";
+  const std::string start =
+      kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleChannel + Copy("44") + "close(21)\n";
   ExpectToLeave(start + "read(20, 1) = \"f\"\nexit(1)\n", "/dev/pts/9", 1);
   ExpectToLeave(start + R"(
     read(20, 1) = ""
@@ -220,15 +241,15 @@ TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
   ExpectToLeave(start + R"(
     read(20, 1) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to wait at the gate: Operation not permitted\n")
+    write(2, "nsenter: failed to wait for the init process: Operation not permitted\n")
     exit(1)
   )",
                 "/dev/pts/9", 1);
 }
 
 TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
-  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleGate +
-                            Copy("0") + "close(6)\nclose(20)\nsetsid() = 44\n";
+  const std::string start = kPipeIsOpen + std::string(kConsole) + kJoined + kConsoleChannel +
+                            Copy("0") + "close(6)\nsetsid() = 44\n";
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY)
     dup3(7, 0)
@@ -236,8 +257,11 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
     dup3(7, 2)
     write(21, "c")
     read(5, 1) = "r"
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
     close(5)
     close(21)
+    close(20)
     close(7)
   )",
                   "/dev/pts/9"),
@@ -249,6 +273,7 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
     write(21, "f")
     close(5)
     close(21)
+    close(20)
     close(7)
   )",
                   "/dev/pts/9"),
@@ -260,14 +285,77 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
     dup3(7, 2)
     write(21, "c") = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to open the gate: Operation not permitted\n")
+    write(2, "nsenter: failed to send a word to the launched process: Operation not permitted\n")
     write(21, "f")
     close(5)
     close(21)
+    close(20)
     close(7)
   )",
                   "/dev/pts/9"),
             "reported");
+}
+
+// The caller.
+
+TEST(ServeClassic, RefusesACallerBeforeItOpensAnything) {
+  EXPECT_EQ(Serve(R"(
+    fcntl(3, F_GETFL) = O_WRONLY
+    gettid() = 42
+    getppid() = 0
+  )",
+                  "/dev/pts/9"),
+            "the parent of this process is not in its pid namespace, it could not reap the init "
+            "process");
+}
+
+constexpr const char* kFiveLooks = R"(
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+)";
+
+// The copy's side; working_copy_scripted_test has the other one.
+TEST(ServeClassic, GoesOnInAWorkingCopyWhereThereAreThreads) {
+  const std::string start = R"(
+    fcntl(3, F_GETFL) = O_WRONLY
+    gettid() = 42
+    getppid() = 41
+  )" + std::string(kFiveLooks) +
+                            R"(
+    pipe2(O_CLOEXEC) = [30, 31]
+    pipe2(O_CLOEXEC) = [32, 33]
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
+    close(33)
+  )" + kJoined + kShare;
+  ExpectToLeave(start + R"(
+    poll(32, 0, 0) = 0
+    write(3, "{ \"pid\" : 44 }\n")
+    write(31, "r")
+    exit(0)
+  )",
+                nullptr, 0);
+  ExpectToLeave(start + R"(
+    poll(32, 0, 0) = 0
+    write(3, "{ \"pid\" : 44 }\n") = EPIPE
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "nsenter: failed to write the reply to INITPIPE: Broken pipe\n")
+    write(31, "f")
+    exit(1)
+  )",
+                nullptr, 1);
+  // The launched process has been killed: there is no container.
+  ExpectToLeave(start + R"(
+    poll(32, 0, 0) = POLLHUP
+    write(31, "f") = EPIPE
+    exit(1)
+  )",
+                nullptr, 1);
 }
 
 // The environment.

@@ -24,7 +24,7 @@ namespace {
 /// Runs `check` in a sibling.
 void ExpectInSibling(void (*check)()) {
   const test::Outcome outcome = test::RunInChild([=] {
-    const Result<pid_t> pid = CloneSibling("a sibling");
+    const Result<pid_t> pid = CloneCopy(Kinship::kSibling, "a sibling");
     ASSERT_EQ(test::Describe(pid), "success");
     if (pid.value() == 0) check();
   });
@@ -42,7 +42,7 @@ void ExpectLibcsThreadIdToBeRight() {
   EXPECT_EQ(clock_gettime(clock, &time), 0) << "the clock of a thread with that id";
 }
 
-TEST(CloneSibling, LeavesLibcsThreadIdRight) { ExpectInSibling(ExpectLibcsThreadIdToBeRight); }
+TEST(CloneCopy, LeavesLibcsThreadIdRight) { ExpectInSibling(ExpectLibcsThreadIdToBeRight); }
 
 /// Makes the kernel one without CONFIG_CHECKPOINT_RESTORE, as far as this process can tell. False
 /// if it has no filters.
@@ -64,21 +64,21 @@ bool HideThreadIdAddress() {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
 
-TEST(CloneSibling, LeavesLibcsThreadIdRightIfTheKernelDoesNotTellItsAddress) {
+TEST(CloneCopy, LeavesLibcsThreadIdRightIfTheKernelDoesNotTellItsAddress) {
   const test::Outcome can_hide = test::RunInChild([] { _exit(HideThreadIdAddress() ? 0 : 1); });
   NEEDS(can_hide.status == 0, "a kernel with seccomp filters");
   const test::Outcome outcome = test::RunInChild([] {
     ASSERT_TRUE(HideThreadIdAddress());
     int* address = nullptr;
     ASSERT_EQ(sys::ThreadIdAddress(&address), -EINVAL);
-    const Result<pid_t> pid = CloneSibling("a sibling");
+    const Result<pid_t> pid = CloneCopy(Kinship::kSibling, "a sibling");
     ASSERT_EQ(test::Describe(pid), "success");
     if (pid.value() == 0) ExpectLibcsThreadIdToBeRight();
   });
   test::ExpectSilentSuccess(outcome);
 }
 
-TEST(CloneSibling, CanRaiseASignalInItself) {
+TEST(CloneCopy, CanRaiseASignalInItself) {
   ExpectInSibling([] {
     static volatile std::sig_atomic_t sender = 0;
     struct sigaction action = {};
@@ -90,7 +90,7 @@ TEST(CloneSibling, CanRaiseASignalInItself) {
   });
 }
 
-TEST(CloneSibling, HasTheSameRobustListAndTidAddress) {
+TEST(CloneCopy, HasTheSameRobustListAndTidAddress) {
   static void* head = nullptr;
   static std::size_t size = 0;
   static int* address = nullptr;
@@ -112,13 +112,13 @@ TEST(CloneSibling, HasTheSameRobustListAndTidAddress) {
   });
 }
 
-TEST(CloneSibling, TellsThePidAndCopiesMemory) {
+TEST(CloneCopy, TellsThePidAndCopiesMemory) {
   int fds[2];
   ASSERT_EQ(pipe(fds), 0);
   const test::Outcome outcome = test::RunInChild([&] {
     volatile int number = 1;
     const pid_t parent = getppid();
-    const Result<pid_t> pid = CloneSibling("a sibling");
+    const Result<pid_t> pid = CloneCopy(Kinship::kSibling, "a sibling");
     if (pid.value() == 0) {
       number = number + 1;
       const pid_t own = getpid();
@@ -136,7 +136,7 @@ TEST(CloneSibling, TellsThePidAndCopiesMemory) {
   test::ExpectSilentSuccess(outcome);
 }
 
-TEST(CloneSibling, CanCloneAgain) {
+TEST(CloneCopy, CanCloneAgain) {
   ExpectInSibling([] {
     const pid_t child = fork();
     if (child == 0) {

@@ -44,6 +44,49 @@ TEST(Error, CutsALongText) {
 
 TEST(Error, CanHaveBeenReported) { EXPECT_TRUE(Error::AlreadyReported().reported()); }
 
+TEST(Error, HasNeitherTextNorCodeOfItsOwnOnceReported) {
+  (void)Error::WithCode(ENOENT, "x");
+  EXPECT_EQ(Error::AlreadyReported().text(), "");
+  EXPECT_EQ(Error::AlreadyReported().code(), 0);
+}
+
+TEST(Error, CanSayTheTextOfAnother) {
+  const Error inner = Error::WithCode(EPERM, "inner");
+  const Error outer = Error::Of("outer: ", inner.text());
+  EXPECT_EQ(outer.text(), "outer: inner");
+  EXPECT_EQ(outer.code(), 0);
+}
+
+TEST(Error, StaysWhatItIsWhereItIsCopied) {
+  const Status status = Error::WithCode(EPERM, "x");
+  const Result<int> result = status.error();
+  const Status again = result.error();
+  EXPECT_EQ(again.error().text(), "x");
+  EXPECT_EQ(again.error().code(), EPERM);
+}
+
+// There is one text. Where nothing is optimised, who asks for one that is there no more is told.
+TEST(ErrorDeathTest, TrapsWhereTheTextIsAnothersByNow) {
+  const Error first = Error::Of("first");
+  EXPECT_EQ(first.text(), "first");
+  const Error second = Error::Of("second");
+  EXPECT_EQ(second.text(), "second");
+#ifdef NSENTER_COUNT_ERRORS
+  EXPECT_DEATH((void)first.text(), "");
+#else
+  EXPECT_EQ(first.text(), "second");
+#endif
+}
+
+TEST(Check, PassesTheNumberOrNamesTheError) {
+  EXPECT_EQ(Check(7, "x").value(), 7);
+  EXPECT_EQ(Check(0, "x").value(), 0);
+  const Result<int> refused = Check(-EPERM, "failed to open ", 7);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().text(), "failed to open 7");
+  EXPECT_EQ(refused.error().code(), EPERM);
+}
+
 TEST(Status, IsSuccessByDefault) {
   EXPECT_TRUE(Status().ok());
   EXPECT_FALSE(Status(Error::Of("x")).ok());

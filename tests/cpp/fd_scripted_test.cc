@@ -2,8 +2,10 @@
 
 #include "fd.h"
 
+#include "expect.h"
 #include "scripted_kernel.h"
 
+#include <cerrno>
 #include <gtest/gtest.h>
 #include <type_traits>
 #include <unistd.h>
@@ -35,10 +37,10 @@ TEST(UniqueFd, HoldsZeroToo) {
   EXPECT_TRUE(UniqueFd(0).valid());
 }
 
-TEST(UniqueFd, ClosesNoErrno) {
+TEST(UniqueFd, ClosesNothingThatItDoesNotHold) {
   const ScriptedKernel kernel("");
   EXPECT_FALSE(UniqueFd().valid());
-  EXPECT_FALSE(UniqueFd(-2).valid());
+  EXPECT_EQ(UniqueFd().get(), -1);
 }
 
 TEST(UniqueFd, MovesWithoutClosing) {
@@ -54,6 +56,14 @@ TEST(UniqueFd, MovesWithoutClosing) {
   UniqueFd& itself = to;
   to = std::move(itself);
   EXPECT_EQ(to.get(), 5);
+}
+
+TEST(CheckFd, OwnsTheDescriptorOrNamesTheError) {
+  const ScriptedKernel kernel("close(0)\nclose(5)");
+  EXPECT_EQ(CheckFd(0, "x").value().get(), 0);
+  EXPECT_EQ(CheckFd(5, "x").value().get(), 5);
+  EXPECT_ERROR(CheckFd(-EPERM, "failed to open ", 'x'),
+               "failed to open x: Operation not permitted");
 }
 
 TEST(UniqueFd, GivesUpWhatItReleases) {

@@ -14,12 +14,13 @@ namespace {
 
 using test::ScriptedKernel;
 
-/// What BecomeInitProcess says. "prepare" and "report" in the script stand for what they call.
-std::string HandItOver(Memory memory, const std::string& script) {
+/// What BecomeInitProcess says. "prctl(PR_SET_NAME, "prepare")", "write(3, PID's last digit)" and
+/// "prctl(PR_SET_NAME, "leave")" in the script stand for what it calls.
+std::string HandItOver(const std::string& script, bool takes_console = false) {
   const ScriptedKernel kernel(script);
   Log log("FATAL: ");
   const auto prepare = []() -> Status {
-    if (sys::NewSession() < 0) return Error::Of("failed to prepare");
+    if (sys::SetName("prepare") < 0) return Error::Of("failed to prepare");
     return {};
   };
   const auto report = [](pid_t init) -> Status {
@@ -27,41 +28,72 @@ std::string HandItOver(Memory memory, const std::string& script) {
     if (sys::Write(3, &name, 1) < 0) return Error::Of("failed to report");
     return {};
   };
-  return test::Describe(
-      BecomeInitProcess({.memory = memory, .report = report, .prepare = prepare}, log));
+  const auto leave = []() -> Status {
+    if (sys::SetName("leave") < 0) return Error::Of("failed to leave");
+    return {};
+  };
+  HandOver hand_over = {
+      .init = {.takes_console = takes_console}, .report = report, .leave = leave, .prepare = {}};
+  if (takes_console) hand_over.prepare = prepare;
+  return test::Describe(BecomeInitProcess(hand_over, log));
 }
 
 /// In the launched process, which must exit with `status`.
-void ExpectToLeave(Memory memory, const std::string& script, int status) {
-  const auto body = [&] { ADD_FAILURE() << "returned " << HandItOver(memory, script); };
+void ExpectToLeave(const std::string& script, int status) {
+  const auto body = [&] { ADD_FAILURE() << "returned " << HandItOver(script); };
   test::ExpectExit(test::RunInChild(body), status, "");
 }
 
-std::string Copy(const std::string& pid) {
-  return R"(
+constexpr const char* kBegin = R"(
     pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
+)";
+
+std::string CloneCopyOf(const std::string& pid) {
+  return R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = )" +
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = )" +
          pid + "\n";
 }
 
-TEST(HandOverCopy, ReportsBeforeItOpensTheGate) {
-  ExpectToLeave(Memory::kCopied, Copy("44") + R"(
-    close(5)
+std::string Copy(const std::string& pid) {
+  return std::string("memory is copied") + kBegin + CloneCopyOf(pid);
+}
+
+TEST(HandOver, SaysWhatItNeeds) {
+  EXPECT_EQ(HandItOver("pipe2(O_CLOEXEC) = EPERM"),
+            "failed to create a pipe from the launched process to the init process: Operation not "
+            "permitted");
+  EXPECT_EQ(HandItOver("pipe2(O_CLOEXEC) = [5, 6]\nsigprocmask(all) = EPERM\nclose(6)\nclose(5)"),
+            "failed to block signals: Operation not permitted");
+}
+
+TEST(HandOverCopy, ReportsBeforeItTellsTheInitProcess) {
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before)
     write(3, "4")
     write(6, "r")
+    prctl(PR_SET_NAME, "leave")
     exit(0)
   )",
                 0);
 }
 
-TEST(HandOverCopy, LeavesTheGateClosedIfTheReportFails) {
-  ExpectToLeave(Memory::kCopied, Copy("44") + R"(
-    close(5)
+TEST(HandOverCopy, DoesNotTellTheInitProcessIfTheReportFails) {
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before)
     write(3, "4") = EPIPE
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to report\n")
+    exit(1)
+  )",
+                1);
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to unblock signals: Operation not permitted\n")
     exit(1)
   )",
                 1);
@@ -69,142 +101,243 @@ TEST(HandOverCopy, LeavesTheGateClosedIfTheReportFails) {
 
 // From the report on it is the parent's.
 TEST(HandOverCopy, LeavesAnInitProcessThatHasEnded) {
-  ExpectToLeave(Memory::kCopied, Copy("44") + R"(
-    close(5)
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before)
     write(3, "4")
     write(6, "r") = EPIPE
+    prctl(PR_SET_NAME, "leave")
     exit(0)
   )",
                 0);
 }
 
+TEST(HandOverCopy, SaysThatItCouldNotTellOrLeave) {
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before)
+    write(3, "4")
+    write(6, "r") = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to send a word to the init process: Operation not permitted\n")
+    exit(1)
+  )",
+                1);
+  ExpectToLeave(Copy("44") + R"(
+    sigprocmask(before)
+    write(3, "4")
+    write(6, "r")
+    prctl(PR_SET_NAME, "leave") = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to leave\n")
+    exit(1)
+  )",
+                1);
+}
+
 TEST(HandOverCopy, GoesOnInTheInitProcessAfterTheReport) {
-  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("0") + R"(
+  EXPECT_EQ(HandItOver(Copy("0") + R"(
     close(6)
-    setsid() = 44
     read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
     close(5)
   )"),
             "success");
 }
 
-TEST(HandOverCopy, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
-  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("0") + R"(
+TEST(HandOverCopy, SaysWhatTheInitProcessCannotDo) {
+  EXPECT_EQ(HandItOver(Copy("0") + R"(
     close(6)
-    setsid() = 44
-    read(5, 1) = ""
+    read(5, 1) = EPERM
     close(5)
   )"),
-            "reported");
-}
-
-TEST(HandOverCopy, DoesNotWaitAtTheGateUnprepared) {
-  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("0") + R"(
+            "failed to wait for the launched process: Operation not permitted");
+  EXPECT_EQ(HandItOver(Copy("0") + R"(
     close(6)
+    read(5, 1) = "r"
     setsid() = EPERM
     close(5)
   )"),
+            "failed to start a session: Operation not permitted");
+  EXPECT_EQ(HandItOver(Copy("0") + R"(
+    close(6)
+    read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = EPERM
+    close(5)
+  )"),
+            "failed to drop SIGHUP: Operation not permitted");
+  EXPECT_EQ(HandItOver(Copy("0") + R"(
+    close(6)
+    read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = 1
+    sigprocmask(before) = EPERM
+    close(5)
+  )"),
+            "failed to unblock signals: Operation not permitted");
+}
+
+TEST(HandOverCopy, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
+  for (const std::string word : {"", "f", "x"}) {
+    EXPECT_EQ(HandItOver(Copy("0") + "close(6)\nread(5, 1) = \"" + word + "\"\nclose(5)"),
+              "reported")
+        << word;
+  }
+}
+
+// The session is what "prepare" starts.
+TEST(HandOverCopy, PreparesBeforeItWaits) {
+  const std::string begin = kBegin + CloneCopyOf("0");
+  EXPECT_EQ(HandItOver(begin + R"(
+    close(6)
+    prctl(PR_SET_NAME, "prepare")
+    read(5, 1) = "r"
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
+  )",
+                       true),
+            "success");
+  EXPECT_EQ(HandItOver(begin + R"(
+    close(6)
+    prctl(PR_SET_NAME, "prepare") = EPERM
+    close(5)
+  )",
+                       true),
             "failed to prepare");
 }
 
 TEST(HandOverCopy, SaysWhatCouldNotBeCreated) {
-  EXPECT_EQ(HandItOver(Memory::kCopied, "pipe2(O_CLOEXEC) = EPERM"),
-            "failed to create a pipe for the init process: Operation not permitted");
-  EXPECT_EQ(HandItOver(Memory::kCopied, Copy("EPERM") + "close(6)\nclose(5)\n"),
+  EXPECT_EQ(HandItOver(Copy("EPERM") + "close(6)\nclose(5)\n"),
             "failed to create the init process: Operation not permitted");
 }
 
-/// Hands over with steps that log their names.
-void HandOverAndLog(Memory memory, const std::string& script) {
+/// Hands over with a report that logs its name.
+void HandOverAndLog(const std::string& script) {
   const ScriptedKernel kernel(script);
   Log log("FATAL: ");
   log.SendTo(4);
-  const auto prepare = [&]() -> Status {
-    log.Debug("prepare");
-    return {};
-  };
+  log.TellFailureTo(9);
   const auto report = [&](pid_t) -> Status {
     log.Debug("report");
     return {};
   };
-  EXPECT_SUCCESS(BecomeInitProcess({.memory = memory, .report = report, .prepare = prepare}, log));
+  EXPECT_SUCCESS(
+      BecomeInitProcess({.init = {}, .report = report, .leave = {}, .prepare = {}}, log));
+  log.Debug("init");
+  log.Fatal(Error::AlreadyReported());  // and nobody is told
 }
 
-TEST(HandOverCopy, TellsWhichProcessLogs) {
-  HandOverAndLog(Memory::kCopied, Copy("0") + R"(
-    close(6)
-    getpid() = 44
-    poll(4, POLLOUT, 0) = POLLOUT
-    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec-2[44]: prepare\"}\n")
-    read(5, 1) = "r"
-    close(5)
-  )");
-  const std::string launched = Copy("44") + R"(
-    close(5)
-    getpid() = 42
-    poll(4, POLLOUT, 0) = POLLOUT
-    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: report\"}\n")
-    write(6, "r")
-    exit(0)
-  )";
-  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(Memory::kCopied, launched); }), 0, "");
+/// A debug line on fd 4.
+std::string Line(const std::string& tag, const std::string& pid, const std::string& text) {
+  return "getpid() = " + pid +
+         "\npoll(4, POLLOUT, 0) = POLLOUT\nwrite(4, \"{\\\"level\\\":\\\"debug\\\", \\\"msg\\\": "
+         "\\\"nsexec" +
+         tag + "[" + pid + "]: " + text + "\\\"}\\n\")\n";
 }
+
+TEST(HandOverCopy, TellsWhichProcessLogsAndWhyItHasACopy) {
+  const std::string begin =
+      std::string("memory is copied") + kBegin +
+      Line("", "42",
+           "the init process has a copy of our memory: this was built with NSEXEC_COPY_MEMORY");
+  HandOverAndLog(begin + CloneCopyOf("0") + R"(
+    close(6)
+    read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
+  )" + Line("-2", "44", "init"));
+  const std::string launched = begin + CloneCopyOf("44") + "sigprocmask(before)\n" +
+                               Line("-0", "42", "report") + "write(6, \"r\")\nexit(0)\n";
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
+}
+
+// With the same memory.
+
+constexpr const char* kFindThread = R"(
+    uname()
+    prctl(PR_GET_TID_ADDRESS)
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    rseq(a pointer, 32, 0, 0) = ENOSYS
+    sigaltstack(NULL, old)
+)";
+
+#ifdef __GLIBC__
+constexpr const char* kClone =
+    "clone(CLONE_PARENT|CLONE_VM|CLONE_CHILD_CLEARTID|SIGCHLD, tid, function) = ";
+#else
+constexpr const char* kClone = "clone(CLONE_PARENT|CLONE_VM|SIGCHLD, tid, function) = ";
+#endif
 
 std::string Share(const std::string& pid) {
-  return R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    set_tid_address(a pointer)
-    clone(CLONE_PARENT|CLONE_VM, NULL, function) = )" +
-         pid + "\n";
+  return std::string(kBegin) + kFindThread + kClone + pid + "\n";
 }
 
 TEST(HandOverSharedMemory, ReportsAndLeaves) {
-  ExpectToLeave(Memory::kShared, Share("44") + R"(
+  ExpectToLeave(Share("44") + R"(
+    sigprocmask(before)
     write(3, "4")
+    prctl(PR_SET_NAME, "leave")
     exit(0)
   )",
                 0);
 }
 
 TEST(HandOverSharedMemory, SaysThatTheReportFailed) {
-  ExpectToLeave(Memory::kShared, Share("44") + R"(
+  ExpectToLeave(Share("44") + R"(
+    sigprocmask(before)
     write(3, "4") = EPIPE
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to report\n")
     exit(1)
   )",
                 1);
+  ExpectToLeave(Share("44") + R"(
+    sigprocmask(before) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to unblock signals: Operation not permitted\n")
+    exit(1)
+  )",
+                1);
 }
 
-TEST(HandOverSharedMemory, SaysWhatCouldNotBeCreated) {
-  EXPECT_EQ(HandItOver(Memory::kShared, Share("EPERM")),
-            "failed to create the init process: Operation not permitted");
+TEST(HandOverSharedMemory, TellsWhichProcessLogs) {
+  const std::string launched = Share("44") +
+                               Line("-0", "42", "the init process shares our memory") +
+                               "sigprocmask(before)\n" + Line("-0", "42", "report") + "exit(0)\n";
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
 }
 
 // What the init process does on the other stack. That it goes on afterwards, the real kernel has to
 // show.
 
 TEST(HandOverSharedMemory, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
-  ExpectToLeave(Memory::kShared, Share("0") + R"(
-    futex(FUTEX_WAIT, 1)
+  ExpectToLeave(Share("0") + R"(
+    close(6)
+    read(5, 1) = ""
     exit(1)
   )",
                 1);
 }
 
-TEST(HandOverSharedMemory, WaitsAgainIfTheLaunchedProcessIsNotGone) {
-  ExpectToLeave(Memory::kShared, Share("0") + R"(
-    futex(FUTEX_WAIT, 1) = EAGAIN
-    futex(FUTEX_WAIT, 1)
+TEST(HandOverSharedMemory, TakesNoWordForTheEnd) {
+  ExpectToLeave(Share("0") + R"(
+    close(6)
+    read(5, 1) = "r"
+    read(5, 1) = ""
     exit(1)
   )",
                 1);
 }
 
 TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
-  ExpectToLeave(Memory::kShared, Share("0") + R"(
-    futex(FUTEX_WAIT, 1) = EPERM
+  ExpectToLeave(Share("0") + R"(
+    close(6)
+    read(5, 1) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to wait for the launched process: Operation not permitted\n")
     exit(1)
@@ -214,28 +347,58 @@ TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
 
 TEST(HandOverSharedMemory, TellsWhichProcessCannotWait) {
   const std::string script = Share("0") + R"(
-    futex(FUTEX_WAIT, 1) = EPERM
+    close(6)
+    read(5, 1) = EPERM
     getpid() = 44
     poll(4, POLLOUT, 300) = POLLOUT
     write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec-2[44]: failed to wait for the launched process: Operation not permitted\"}\n")
     exit(1)
   )";
-  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(Memory::kShared, script); }), 1, "");
+  test::ExpectExit(test::RunInChild([&] { HandOverAndLog(script); }), 1, "");
 }
 
-// Without it, the launched process's end would go unnoticed.
-TEST(HandOverSharedMemory, NeedsToBeToldOfTheEnd) {
-  EXPECT_EQ(HandItOver(Memory::kShared, R"(
+// Then a copy goes on, whatever refuses it.
+
+TEST(HandOverSharedMemory, CopiesWhereItIsRefused) {
+  for (const std::string error : {"EPERM", "EINVAL", "ENOSYS", "ENOMEM"}) {
+    EXPECT_EQ(HandItOver(Share(error) + CloneCopyOf("EPERM") + "close(6)\nclose(5)"),
+              "failed to create the init process: Operation not permitted");
+  }
+}
+
+TEST(HandOverSharedMemory, CopiesWhereThreadStateCouldNotBeRestored) {
+  EXPECT_EQ(HandItOver(std::string(kBegin) + R"(
+    uname()
     prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = EPERM
-    set_tid_address(a pointer) = EPERM
-  )"),
-            "failed to set the address of the thread id: Operation not permitted");
+    get_robust_list()
+    gettid() = 42
+  )" + CloneCopyOf("EPERM") +
+                       "close(6)\nclose(5)"),
+            "failed to create the init process: Operation not permitted");
 }
 
-TEST(HandOverSharedMemory, CopiesWhereSharingWouldNotDo) {
-  EXPECT_EQ(HandItOver(Memory::kShared, "memory is copied\npipe2(O_CLOEXEC) = EPERM"),
-            "failed to create a pipe for the init process: Operation not permitted");
+TEST(HandOverSharedMemory, LogsWhyThereIsACopy) {
+  const std::string end = CloneCopyOf("0") + R"(
+    close(6)
+    read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
+  )" + Line("-2", "44", "init");
+  HandOverAndLog(Share("EPERM") +
+                 Line("", "42",
+                      "the init process has a copy of our memory: a process that shares memory is "
+                      "refused") +
+                 end);
+  HandOverAndLog(
+      std::string(kBegin) +
+      "uname()\nprctl(PR_GET_TID_ADDRESS) = EINVAL\nget_robust_list() = ENOSYS\n"
+      "gettid() = 42\n" +
+      Line("", "42",
+           "the init process has a copy of our memory: the kernel does not tell where it "
+           "clears the thread id") +
+      end);
 }
 
 }  // namespace

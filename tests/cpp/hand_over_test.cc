@@ -4,6 +4,7 @@
 
 #include "child.h"
 #include "expect.h"
+#include "init_process.h"
 #include "sys.h"
 
 #include <csignal>
@@ -21,6 +22,25 @@
 namespace nsenter {
 namespace {
 
+/// How the init process comes by the memory of the launched one. A copy is made for who takes a
+/// console; sharing is done where the machine and the build let it be.
+enum class Memory { kShared, kCopied };
+
+/// What does nothing but to let `report` succeed or fail.
+Status BecomeInit(Memory memory, const Step<pid_t>& report) {
+  Log log("FATAL: ");
+  const auto prepare = [] { return StartSession(); };
+  HandOver hand_over = {.init = {.takes_console = memory == Memory::kCopied},
+                        .report = report,
+                        .leave = {},
+                        .prepare = {}};
+  if (memory == Memory::kCopied) hand_over.prepare = prepare;
+  return BecomeInitProcess(hand_over, log);
+}
+
+/// Whether memory is shared where that is not a copy by its nature.
+bool CanShareMemory() { return ReasonToCopy({}).empty(); }
+
 /// Hands over with a report that succeeds, and runs `check` in the init process.
 test::Outcome HandOverTo(Memory memory, const std::function<void(pid_t reported)>& check) {
   return test::RunInChild([&] {
@@ -30,8 +50,7 @@ test::Outcome HandOverTo(Memory memory, const std::function<void(pid_t reported)
       EXPECT_EQ(write(fds[1], &init, sizeof(init)), static_cast<ssize_t>(sizeof(init)));
       return {};
     };
-    Log log("FATAL: ");
-    EXPECT_SUCCESS(BecomeInitProcess({.memory = memory, .report = report, .prepare = {}}, log));
+    EXPECT_SUCCESS(BecomeInit(memory, report));
     pid_t told = 0;
     EXPECT_EQ(read(fds[0], &told, sizeof(told)), static_cast<ssize_t>(sizeof(told)));
     check(told);
@@ -114,14 +133,13 @@ TEST_P(HandOverTest, KeepsWhatTheFramesAboveHold) {
   const auto body = [] {
     const std::string text = "on the heap, referred to from the stack";
     const volatile int number = 7;
-    Log log("FATAL: ");
     const auto report = [](pid_t) -> Status {
       char deep[16384];
       std::memset(deep, 0x5a, sizeof(deep));  // where the other stack's frames would be
       asm volatile("" : : "r"(deep) : "memory");
       return {};
     };
-    EXPECT_SUCCESS(BecomeInitProcess({.memory = GetParam(), .report = report, .prepare = {}}, log));
+    EXPECT_SUCCESS(BecomeInit(GetParam(), report));
     EXPECT_EQ(text, "on the heap, referred to from the stack");
     EXPECT_EQ(number, 7);
   };
@@ -130,10 +148,8 @@ TEST_P(HandOverTest, KeepsWhatTheFramesAboveHold) {
 
 TEST_P(HandOverTest, EndsBothWithOneLineIfTheReportFails) {
   const test::Outcome outcome = test::RunInChild([] {
-    Log log("FATAL: ");
     const auto report = [](pid_t) -> Status { return Error::WithCode(EPIPE, "failed to report"); };
-    const Status status =
-        BecomeInitProcess({.memory = GetParam(), .report = report, .prepare = {}}, log);
+    const Status status = BecomeInit(GetParam(), report);
     if (!status.ok() && status.error().reported()) _exit(1);
     ADD_FAILURE() << "has returned";
   });
@@ -144,13 +160,11 @@ TEST_P(HandOverTest, EndsBothWithOneLineIfTheReportFails) {
 
 TEST_P(HandOverTest, EndsTheInitProcessIfTheLaunchedOneIsKilled) {
   const test::Outcome outcome = test::RunInChild([] {
-    Log log("FATAL: ");
     const auto report = [](pid_t) -> Status {
       raise(SIGKILL);
       return {};
     };
-    const Status status =
-        BecomeInitProcess({.memory = GetParam(), .report = report, .prepare = {}}, log);
+    const Status status = BecomeInit(GetParam(), report);
     if (!status.ok() && status.error().reported()) _exit(1);
     ADD_FAILURE() << "has returned";
   });
@@ -163,17 +177,15 @@ TEST_P(HandOverTest, EndsTheInitProcessIfTheLaunchedOneIsKilled) {
 // Nothing of the init process's is to happen before the launched process is gone: both would stand
 // on the same stack.
 TEST(HandOverSharedMemory, GoesOnOnlyWhenTheLaunchedProcessIsGone) {
-  if (!sys::CanShareMemory()) return;  // a copy goes on as soon as it is reported
+  if (!CanShareMemory()) return;  // a copy goes on as soon as it is reported
   test::ExpectSilentSuccess(test::RunInChild([] {
     const pid_t launched = getpid();
-    Log log("FATAL: ");
     const auto report = [](pid_t) -> Status {
       usleep(50'000);
       return {};
     };
-    ASSERT_TRUE(
-        BecomeInitProcess({.memory = Memory::kShared, .report = report, .prepare = {}}, log).ok());
-    // A zombie or gone, but not running: it has no memory any more.
+    ASSERT_EQ(test::Describe(BecomeInit(Memory::kShared, report)), "success");
+    // A zombie or gone, or about to be: it has no memory any more, whichever it is.
     const std::string maps = test::ReadFile("/proc/" + std::to_string(launched) + "/statm");
     EXPECT_TRUE(maps.empty() || maps == "(cannot be read)" || maps.starts_with("0 ")) << maps;
   }));
@@ -184,13 +196,12 @@ TEST_P(HandOverTest, TellsWhetherMemoryIsCopied) {
   word = static_cast<int*>(
       mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   const auto body = [] {
-    Log log("FATAL: ");
     const auto report = [](pid_t) -> Status {
       *word = 1;
       return {};
     };
-    EXPECT_SUCCESS(BecomeInitProcess({.memory = GetParam(), .report = report, .prepare = {}}, log));
-    const bool shares = GetParam() == Memory::kShared && sys::CanShareMemory();
+    EXPECT_SUCCESS(BecomeInit(GetParam(), report));
+    const bool shares = GetParam() == Memory::kShared && CanShareMemory();
     EXPECT_EQ(*word, shares ? 1 : 0);
   };
   test::ExpectSilentSuccess(test::RunInChild(body));

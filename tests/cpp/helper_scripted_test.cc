@@ -22,26 +22,59 @@ Bootstrap WithMaps() {
   return bootstrap;
 }
 
-std::string Start(const std::string& pid) {
-  return R"(
+constexpr const char* kBegin = R"(
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
     fstatfs(3) = PROC_SUPER_MAGIC
-    socketpair() = [5, 6]
+    pipe2(O_CLOEXEC) = [5, 6]
+    pipe2(O_CLOEXEC) = [7, 8]
     getpid() = 42
+    sigprocmask(all)
+)";
+
+std::string CloneCopyOf(const std::string& clone, const std::string& pid) {
+  return R"(
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = )" +
-         pid + "\n";
+    gettid() = 42
+    clone()" +
+         clone + ", NULL) = " + pid + "\n";
 }
 
+/// A helper with a copy of the memory.
+std::string Start(const std::string& pid) {
+  return kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", pid) +
+         (pid == "43" ? "sigprocmask(before)\nclose(8)\n" : "");
+}
+
+/// A helper with the same memory.
+std::string Share(const std::string& pid) {
+  return kBegin + std::string("uname()\nclone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = ") +
+         pid + (pid == "43" ? "\nsigprocmask(before)\nclose(8)\n" : "\n");
+}
+
+/// What the launched process closes in the end.
+constexpr const char* kEnd = R"(
+    close(7)
+    close(6)
+    close(5)
+    close(3)
+)";
+
+struct Options {
+  Kinship kinship = Kinship::kSibling;
+  bool out_of_reach = false;
+  int log_fd = -1;
+};
+
 /// Starts a helper, which has the maps written if that succeeds.
-std::string StartAndWrite(const std::string& script, int log_fd = -1) {
+std::string StartAndWrite(const std::string& script, const Options& options = {}) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
   const Bootstrap bootstrap = WithMaps();
   Log log("FATAL: ");
-  if (log_fd >= 0) log.SendTo(log_fd);
-  const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), Memory::kCopied, log);
+  if (options.log_fd >= 0) log.SendTo(options.log_fd);
+  Result<Helper> helper =
+      Helper::Start(bootstrap, proc.value(), options.kinship, options.out_of_reach, log);
   if (!helper.ok()) return test::Describe(helper);
   EXPECT_TRUE(helper.value().exists());
   EXPECT_EQ(helper.value().pid(), 43);
@@ -55,77 +88,187 @@ TEST(Helper, IsNoneAtFirst) {
 
 TEST(Helper, WritesTheMapsOnRequest) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
     write(6, "w")
-    read(6, 1) = "d"
-    close(6)
-    close(3)
-  )"),
+    read(7, 1) = "m"
+  )" + kEnd),
             "success");
 }
 
 TEST(Helper, HasReportedItsOwnFailure) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
     write(6, "w")
-    read(6, 1) = "f"
-    close(6)
-    close(3)
-  )"),
+    read(7, 1) = "f"
+  )" + kEnd),
             "reported");
 }
 
 TEST(Helper, IsFoundToHaveEnded) {
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
     write(6, "w") = EPIPE
-    read(6, 1) = ""
-    close(6)
-    close(3)
-  )"),
+    read(7, 1) = ""
+  )" + kEnd),
             "the helper ended before it had written the id maps");
 }
 
 TEST(Helper, IsTakenAtItsWordOnly) {
-  EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
-    write(6, "w")
-    read(6, 1) = "F"
-    close(6)
-    close(3)
-  )"),
-            "the helper gave an unknown answer");
+  for (const std::string word : {"M", "w", "r"}) {
+    EXPECT_EQ(
+        StartAndWrite(Start("43") + "write(6, \"w\")\nread(7, 1) = \"" + word + "\"\n" + kEnd),
+        "the helper gave an unknown answer");
+  }
 }
 
 TEST(Helper, SaysWhatFailed) {
+  EXPECT_EQ(StartAndWrite(Start("43") + "write(6, \"w\") = EPERM\n" + kEnd),
+            "failed to send a word to the helper: Operation not permitted");
   EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
-    write(6, "w") = EPERM
-    close(6)
-    close(3)
-  )"),
-            "failed to ask the helper for the id maps: Operation not permitted");
-  EXPECT_EQ(StartAndWrite(Start("43") + R"(
-    close(5)
     write(6, "w")
-    read(6, 1) = EPERM
-    close(6)
-    close(3)
-  )"),
-            "failed to read the helper's answer: Operation not permitted");
+    read(7, 1) = EPERM
+  )" + kEnd),
+            "failed to wait for the helper: Operation not permitted");
   EXPECT_EQ(StartAndWrite(Start("EPERM") + R"(
-    close(6)
-    close(5)
-    close(3)
-  )"),
+    close(8)
+  )" + kEnd),
             "failed to create the helper: Operation not permitted");
   EXPECT_EQ(StartAndWrite(R"(
     openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
     fstatfs(3) = PROC_SUPER_MAGIC
-    socketpair() = EPERM
+    pipe2(O_CLOEXEC) = EPERM
     close(3)
   )"),
-            "failed to create a socket for the helper: Operation not permitted");
+            "failed to create a pipe from the launched process to the helper: Operation not "
+            "permitted");
+  EXPECT_EQ(StartAndWrite(R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    pipe2(O_CLOEXEC) = [5, 6]
+    pipe2(O_CLOEXEC) = EPERM
+    close(6)
+    close(5)
+    close(3)
+  )"),
+            "failed to create a pipe from the helper to the launched process: Operation not "
+            "permitted");
+  EXPECT_EQ(StartAndWrite(R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    pipe2(O_CLOEXEC) = [5, 6]
+    pipe2(O_CLOEXEC) = [7, 8]
+    getpid() = 42
+    sigprocmask(all) = EPERM
+    close(8)
+  )" + std::string(kEnd)),
+            "failed to block signals: Operation not permitted");
+  EXPECT_EQ(StartAndWrite(kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + R"(
+    sigprocmask(before) = EPERM
+    close(8)
+  )" + kEnd),
+            "failed to unblock signals: Operation not permitted");
+}
+
+// The one that the launched process has to itself is reaped by it.
+
+TEST(Helper, IsReapedIfItIsAChild) {
+  const Options child = {.kinship = Kinship::kChild};
+  const std::string start =
+      kBegin + CloneCopyOf("SIGCHLD", "43") + "sigprocmask(before)\nclose(8)\nwrite(6, \"w\")\n";
+  EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"m\"\nwaitpid(43) = 0\n" + kEnd, child),
+            "success");
+  EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"m\"\nwaitpid(43) = ECHILD\n" + kEnd, child),
+            "success")
+      << "SIGCHLD is ignored";
+  EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"f\"\nwaitpid(43) = 0x0100\n" + kEnd, child),
+            "reported");
+  EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"\"\nwaitpid(43) = 0x0009\n" + kEnd, child),
+            "the helper ended before it had written the id maps");
+}
+
+// With the same memory.
+
+constexpr Options kOutOfReach = {.out_of_reach = true};
+
+TEST(Helper, IsGoneWithOurMemoryBeforeWeGoOn) {
+  EXPECT_EQ(StartAndWrite(Share("43") + R"(
+    write(6, "w")
+    read(7, 1) = "m"
+    read(7, 1) = ""
+  )" + kEnd,
+                          kOutOfReach),
+            "success");
+  EXPECT_EQ(StartAndWrite(Share("43") + R"(
+    write(6, "w")
+    read(7, 1) = "f"
+    read(7, 1) = ""
+  )" + kEnd,
+                          kOutOfReach),
+            "reported");
+  EXPECT_EQ(StartAndWrite(Share("43") + R"(
+    write(6, "w")
+    read(7, 1) = ""
+    read(7, 1) = ""
+  )" + kEnd,
+                          kOutOfReach),
+            "the helper ended before it had written the id maps");
+}
+
+TEST(Helper, SharesOurMemoryAsAChildToo) {
+  EXPECT_EQ(StartAndWrite(kBegin + std::string(R"(
+    uname()
+    clone(CLONE_VM|SIGCHLD, NULL, function) = 43
+    sigprocmask(before)
+    close(8)
+    write(6, "w")
+    read(7, 1) = "m"
+    read(7, 1) = ""
+    waitpid(43) = 0
+  )") + kEnd,
+                          {.kinship = Kinship::kChild, .out_of_reach = true}),
+            "success");
+}
+
+// The frames that it may use must not change: the launched process ends where it is.
+TEST(Helper, IsNotLeftWithOurMemory) {
+  for (const std::string answer : {"EPERM", "\"m\"\nread(7, 1) = EPERM"}) {
+    const std::string script = Share("43") + "write(6, \"w\")\nread(7, 1) = " + answer + R"(
+      poll(2, POLLOUT, 300) = POLLOUT
+      write(2, "FATAL: failed to wait for the helper: Operation not permitted\n")
+      exit(1)
+    )";
+    test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, kOutOfReach); }),
+                     1, "");
+  }
+}
+
+TEST(Helper, HasACopyWhereSharingIsRefusedOrUnsound) {
+  const std::string end = R"(
+    sigprocmask(before)
+    close(8)
+    write(6, "w")
+    read(7, 1) = "m"
+  )" + std::string(kEnd);
+  EXPECT_EQ(
+      StartAndWrite(Share("EPERM") + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + end, kOutOfReach),
+      "success");
+  for (const std::string machine :
+       {"memory is copied", "there is a sanitizer", "there is a shadow stack"}) {
+    EXPECT_EQ(StartAndWrite(machine + kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + end,
+                            kOutOfReach),
+              "success");
+  }
+}
+
+TEST(Helper, LogsWhyItHasACopy) {
+  const auto line = [](const std::string& why) {
+    return "getpid() = 42\npoll(9, POLLOUT, 0) = POLLOUT\nwrite(9, \"{\\\"level\\\":\\\"debug\\\", "
+           "\\\"msg\\\": \\\"nsexec[42]: the helper has a copy of our memory: " +
+           why + "\\\"}\\n\")\n";
+  };
+  const std::string end = CloneCopyOf("CLONE_PARENT|SIGCHLD", "EPERM") + "close(8)\n" + kEnd;
+  EXPECT_EQ(StartAndWrite(kBegin + line("others could get at its privileges") + end, {.log_fd = 9}),
+            "failed to create the helper: Operation not permitted");
+  EXPECT_EQ(StartAndWrite(Share("EPERM") + line("a process that shares memory is refused") + end,
+                          {.out_of_reach = true, .log_fd = 9}),
+            "failed to create the helper: Operation not permitted");
 }
 
 // The helper's own side, which ends in exit.
@@ -146,7 +289,7 @@ TEST(HelperProcess, ClosesTheOtherEndAndWritesBothMaps) {
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 2000 20\n")
     close(4)
-    write(5, "d")
+    write(8, "m")
     exit(0)
   )",
                0);
@@ -157,7 +300,6 @@ TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
     close(6)
     read(5, 1) = ""
     poll(5, 0, 0) = POLLHUP
-    write(5, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -166,11 +308,11 @@ TEST(HelperProcess, EndsSilentlyWithTheLaunchedProcess) {
 TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
   ExpectHelper(R"(
     close(6)
-    read(5, 1) = "F"
+    read(5, 1) = "W"
     poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the launched process made an unknown request\n")
-    write(5, "f")
+    write(8, "f")
     exit(1)
   )",
                1);
@@ -186,12 +328,10 @@ TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 2000 20\n")
     close(4)
-    write(5, "d") = EPIPE
-    poll(5, 0, 0) = POLLHUP
-    write(5, "f") = EPIPE
-    exit(1)
+    write(8, "m") = EPIPE
+    exit(0)
   )",
-               1);
+               0);
 }
 
 TEST(HelperProcess, SaysWhyBeforeItAnswers) {
@@ -202,7 +342,7 @@ TEST(HelperProcess, SaysWhyBeforeItAnswers) {
     poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
-    write(5, "f")
+    write(8, "f")
     exit(1)
   )",
                1);
@@ -214,7 +354,6 @@ TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
     read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = ESRCH
     poll(5, 0, 0) = POLLHUP
-    write(5, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -226,8 +365,8 @@ TEST(HelperProcess, WritesNothingWithoutARequest) {
     read(5, 1) = EPERM
     poll(5, 0, 0) = 0
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to read the launched process's request: Operation not permitted\n")
-    write(5, "f")
+    write(2, "FATAL: failed to wait for the launched process: Operation not permitted\n")
+    write(8, "f")
     exit(1)
   )",
                1);
@@ -239,7 +378,7 @@ TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
     close(6)
     read(5, 1) = ""
     poll(5, 0, 0) = EPERM
-    write(5, "f") = EPIPE
+    write(8, "f") = EPIPE
     exit(1)
   )",
                1);
@@ -252,9 +391,8 @@ TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 2000 20\n")
     close(4)
-    write(5, "d") = EPIPE
-    poll(5, 0, 0) = EPERM
-    write(5, "f") = EPIPE
+    write(8, "m") = EPERM
+    poll(5, 0, 0) = POLLHUP
     exit(1)
   )",
                1);
@@ -270,15 +408,52 @@ TEST(HelperProcess, TakesNothingButAHangUpForAnEnd) {
                      events + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
-    write(5, "f")
+    write(8, "f")
     exit(1)
   )",
                  1);
   }
 }
 
+TEST(HelperProcess, DoesTheSameWithTheSameMemory) {
+  const std::string script = Share("0") + R"(
+    close(6)
+    read(5, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 10\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 20\n")
+    close(4)
+    write(8, "m")
+    exit(0)
+  )";
+  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, kOutOfReach); }),
+                   0, "");
+}
+
+TEST(HelperProcess, SaysThatItCannotTellThatItIsDone) {
+  ExpectHelper(R"(
+    close(6)
+    read(5, 1) = "w"
+    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 1000 10\n")
+    close(4)
+    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
+    write(4, "0 2000 20\n")
+    close(4)
+    write(8, "m") = EPERM
+    poll(5, 0, 0) = 0
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to send a word to the launched process: Operation not permitted\n")
+    write(8, "f") = EPERM
+    exit(1)
+  )",
+               1);
+}
+
 TEST(HelperProcess, LogsWhatItHasDone) {
-  const std::string script = Start("0") + R"(
+  const std::string script = Share("0") + R"(
     close(6)
     read(5, 1) = "w"
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
@@ -288,12 +463,15 @@ TEST(HelperProcess, LogsWhatItHasDone) {
     write(4, "0 2000 20\n")
     close(4)
     getpid() = 43
-    poll(7, POLLOUT, 0) = POLLOUT
-    write(7, "{\"level\":\"debug\", \"msg\": \"nsexec-1[43]: wrote the id maps of process 42\"}\n")
-    write(5, "d")
+    poll(9, POLLOUT, 0) = POLLOUT
+    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec-1[43]: wrote the id maps of process 42\"}\n")
+    write(8, "m")
     exit(0)
   )";
-  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, 7); }), 0, "");
+  test::ExpectExit(test::RunInChild([&] {
+                     ADD_FAILURE() << StartAndWrite(script, {.out_of_reach = true, .log_fd = 9});
+                   }),
+                   0, "");
 }
 
 }  // namespace

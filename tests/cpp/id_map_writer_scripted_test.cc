@@ -27,12 +27,16 @@ Bootstrap WithMaps() {
   return bootstrap;
 }
 
+enum class Writer { kHelper, kLaunchedProcess };
+
 /// What WriteIdMaps says when the kernel does as `script` says.
 std::string Write(const Bootstrap& bootstrap, const std::string& script,
-                  MapWriter writer = MapWriter::kOutside) {
+                  Writer writer = Writer::kHelper) {
   const ScriptedKernel kernel(std::string(kOpenProc) + script + "\nclose(3)");
   const Result<OwnProc> proc = OwnProc::Open();
-  return test::Describe(WriteIdMaps(bootstrap, proc.value(), 42, writer));
+  const BlockedSignals signals;
+  const MappingTools tools = {.signals = writer == Writer::kHelper ? &signals : nullptr};
+  return test::Describe(WriteIdMaps(bootstrap, proc.value(), 42, tools));
 }
 
 TEST(WriteIdMaps, WritesUidsThenGids) {
@@ -63,7 +67,7 @@ TEST(WriteIdMaps, DeniesSetgroupsFirstIfRootless) {
   Bootstrap bootstrap = WithMaps();
   bootstrap.rootless_euid = true;
   EXPECT_EQ(Write(bootstrap, kDenied), "success");
-  EXPECT_EQ(Write(bootstrap, kDenied, MapWriter::kInside), "success");
+  EXPECT_EQ(Write(bootstrap, kDenied, Writer::kLaunchedProcess), "success");
 }
 
 TEST(WriteIdMaps, DoesNotDenySetgroupsIfTheyAreAskedFor) {
@@ -102,17 +106,17 @@ TEST(WriteIdMaps, WritesNoMapIfSetgroupsCannotBeDenied) {
 constexpr const char* kRefusedThenTools = R"(
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 1000 10\n") = EPERM
+    close(4)
     readlink("/proc/self") = "41"
     getpid() = 41
     sigaction(SIGCHLD, SIG_DFL)
-    clone(CLONE_VM|CLONE_VFORK, NULL, function) = 50
+    clone(CLONE_VM|CLONE_VFORK|SIGCHLD, NULL, function) = 50
     waitpid(50) = 0
-    close(4)
     openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = EPERM
     readlink("/proc/self") = "41"
     getpid() = 41
     sigaction(SIGCHLD, SIG_DFL)
-    clone(CLONE_VM|CLONE_VFORK, NULL, function) = 51
+    clone(CLONE_VM|CLONE_VFORK|SIGCHLD, NULL, function) = 51
     waitpid(51) = 0
 )";
 
@@ -150,7 +154,7 @@ TEST(WriteIdMaps, RunsNoToolWithoutAPath) {
 TEST(WriteIdMaps, RunsNoToolInside) {
   Bootstrap bootstrap = WithMaps();
   bootstrap.uid_map_tool = "/bin/newuidmap";
-  EXPECT_EQ(Write(bootstrap, kRefused, MapWriter::kInside),
+  EXPECT_EQ(Write(bootstrap, kRefused, Writer::kLaunchedProcess),
             "failed to write \"0 1000 10\n\" to uid_map: Operation not permitted");
 }
 

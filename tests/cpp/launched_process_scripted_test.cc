@@ -19,13 +19,14 @@ constexpr const char* kOpenProc = R"(
   fstatfs(3) = PROC_SUPER_MAGIC
 )";
 
-/// What EnterNamespaces says, "pid N" where that is to be reported.
-std::string Enter(const Bootstrap& bootstrap, const std::string& script, int log_fd = -1) {
+/// What EnterNamespaces says, "pid N" with the helper's, "pid 0" without one.
+std::string Enter(const Bootstrap& bootstrap, const std::string& script, int log_fd = -1,
+                  Kinship kinship = Kinship::kSibling) {
   const ScriptedKernel kernel(script);
   Log log("");
   if (log_fd >= 0) log.SendTo(log_fd);
-  const Result<pid_t> stage1 = EnterNamespaces(bootstrap, log);
-  return stage1.ok() ? "pid " + std::to_string(stage1.value()) : test::Describe(stage1);
+  const Result<pid_t> helper = EnterNamespaces(bootstrap, kinship, log);
+  return helper.ok() ? "pid " + std::to_string(helper.value()) : test::Describe(helper);
 }
 
 void JoinOne(Bootstrap& bootstrap) {
@@ -43,9 +44,8 @@ TEST(EnterNamespaces, TakesIdsEvenIfNothingIsEntered) {
   EXPECT_EQ(Enter({}, R"(
     setresuid(0)
     setresgid(0)
-    getppid() = 41
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
@@ -61,10 +61,9 @@ TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
     setresuid(0)
     setresgid(0)
     prctl(PR_SET_DUMPABLE, 0)
-    getppid() = 41
     close(3)
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 TEST(EnterNamespaces, IsNotDumpableWhereItJoins) {
@@ -90,9 +89,8 @@ TEST(EnterNamespaces, IsNotDumpableAfterAUserNamespaceEither) {
     prctl(PR_SET_DUMPABLE, 0)
     setresgid(0)
     prctl(PR_SET_DUMPABLE, 0)
-    getppid() = 41
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
@@ -109,25 +107,24 @@ TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
     setresuid(0)
     setresgid(0)
     prctl(PR_SET_DUMPABLE, 0)
-    getppid() = 41
     close(4)
     close(3)
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 TEST(EnterNamespaces, IgnoresTimeOffsetsWithoutANewTimeNamespace) {
   Bootstrap bootstrap;
   bootstrap.time_offsets = "boottime 7 0\n";
-  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\ngetppid() = 41"), "pid 41");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)"), "pid 0");
 }
 
 TEST(EnterNamespaces, GivesUpGroupsUnlessRootless) {
   Bootstrap bootstrap;
   bootstrap.setgroups = true;
-  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\nsetgroups(0)\ngetppid() = 41"), "pid 41");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\nsetgroups(0)"), "pid 0");
   bootstrap.rootless_euid = true;
-  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)\ngetppid() = 41"), "pid 41");
+  EXPECT_EQ(Enter(bootstrap, "setresuid(0)\nsetresgid(0)"), "pid 0");
 }
 
 TEST(EnterNamespaces, MustTakeItsIds) {
@@ -165,10 +162,9 @@ TEST(EnterNamespaces, WritesASingleMapItself) {
     setresuid(0)
     unshare(CLONE_NEWNET|CLONE_NEWPID)
     setresgid(0)
-    getppid() = 41
     close(3)
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 // To write its map, root need not be dumpable.
@@ -199,10 +195,9 @@ TEST(EnterNamespaces, HidesRootThatWritesASingleMapItself) {
     setresuid(0)
     prctl(PR_SET_DUMPABLE, 1)
     setresgid(0)
-    getppid() = 41
     close(3)
   )"),
-            "pid 41");
+            "pid 0");
 }
 
 // With a helper: it is cloned before anything is joined, and only who is not root opens a window.
@@ -216,18 +211,26 @@ Bootstrap WithHelper() {
 }
 
 constexpr const char* kCopyHelper = R"(
-    socketpair() = [5, 6]
+    pipe2(O_CLOEXEC) = [10, 11]
+    pipe2(O_CLOEXEC) = [12, 13]
     getpid() = 42
+    sigprocmask(all)
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = 43
-    close(5)
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 43
+    sigprocmask(before)
+    close(13)
 )";
+
+constexpr const char* kClose = "close(12)\nclose(11)\nclose(10)\nclose(3)\n";
 
 constexpr const char* kEnd = R"(
     setresuid(0)
     setresgid(0)
-    close(6)
+    close(12)
+    close(11)
+    close(10)
     close(3)
 )";
 
@@ -235,7 +238,9 @@ constexpr const char* kEndAfterJoin = R"(
     setresuid(0)
     setresgid(0)
     prctl(PR_SET_DUMPABLE, 0)
-    close(6)
+    close(12)
+    close(11)
+    close(10)
     close(3)
 )";
 
@@ -243,10 +248,14 @@ constexpr const char* kShareHelper = R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0)
-    pipe2(O_CLOEXEC) = [5, 6]
+    pipe2(O_CLOEXEC) = [10, 11]
+    pipe2(O_CLOEXEC) = [12, 13]
     getpid() = 42
-    clone(CLONE_PARENT|CLONE_VM|CLONE_CHILD_CLEARTID, a pointer, function) = 43
-    close(5)
+    sigprocmask(all)
+    uname()
+    clone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = 43
+    sigprocmask(before)
+    close(13)
 )";
 
 // Until the helper is gone, nobody else is to get at the memory it shares; and until the process is
@@ -254,39 +263,36 @@ constexpr const char* kShareHelper = R"(
 TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = EAGAIN
-    futex(FUTEX_WAIT, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = ""
     geteuid() = 65534
   )" + kEnd),
             "pid 43");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = ""
     geteuid() = 0
     setresuid(0)
     prctl(PR_SET_DUMPABLE, 1)
     setresgid(0)
-    close(6)
-    close(3)
-  )"),
+  )" + kClose),
             "pid 43");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = "f"
-    close(6)
-    close(3)
-  )"),
+    write(11, "w")
+    read(12, 1) = "f"
+    read(12, 1) = ""
+  )" + kClose),
             "reported");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w") = EPIPE
-    futex(FUTEX_WAIT, 1)
-    close(6)
-    close(3)
-  )"),
+    write(11, "w") = EPIPE
+    read(12, 1) = ""
+    read(12, 1) = ""
+  )" + kClose),
             "the helper ended before it had written the id maps");
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
     geteuid() = 0
@@ -303,35 +309,47 @@ TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
             "failed to become non-dumpable: Operation not permitted");
 }
 
-// The frames that it may use must not change: the launched process ends where it is.
-TEST(EnterNamespaces, DoesNotReturnIfItCannotWaitForTheHelpersEnd) {
-  test::ExpectExit(test::RunInChild([&] {
-                     ADD_FAILURE()
-                         << "returned "
-                         << Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
+// Which nobody is told of: it is not hidden from others any more, and it is not who it is to be.
+TEST(EnterNamespaces, EndsIfItCannotBeDumpableAgain) {
+  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "failed to wait for the helper's end: Operation not permitted\n")
-    exit(1)
-  )");
-                   }),
-                   1, "");
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = ""
+    geteuid() = 0
+    setresuid(0)
+    prctl(PR_SET_DUMPABLE, 1) = EPERM
+  )" + kClose),
+            "failed to become dumpable: Operation not permitted");
 }
 
 TEST(EnterNamespaces, SaysWhichProcessCannotWaitForTheHelpersEnd) {
+  // The helper keeps the log, and not a copy of it.
   const std::string script = std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = EPERM
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = EPERM
     getpid() = 42
     poll(9, POLLOUT, 300) = POLLOUT
-    write(9, "{\"level\":\"fatal\", \"msg\": \"nsexec-0[42]: failed to wait for the helper's end: Operation not permitted\"}\n")
+    write(9, "{\"level\":\"fatal\", \"msg\": \"nsexec-0[42]: failed to wait for the helper: Operation not permitted\"}\n")
     exit(1)
   )";
   test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << Enter(WithHelper(), script, 9); }), 1,
                    "");
+}
+
+TEST(EnterNamespaces, HasAChildForAHelperIfSoAsked) {
+  std::string script = std::string(kOpenProc) + kShareHelper + R"(
+    unshare(CLONE_NEWUSER)
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = ""
+    waitpid(43) = 0
+    geteuid() = 65534
+  )" + kEnd;
+  script.replace(script.find("CLONE_PARENT|"), std::string("CLONE_PARENT|").size(), "");
+  EXPECT_EQ(Enter(WithHelper(), script, -1, Kinship::kChild), "pid 43");
 }
 
 // Its files in /proc would be out of the helper's reach, or were never meant to be in it.
@@ -340,8 +358,8 @@ TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
                                    "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 2"}) {
     EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + caller + kCopyHelper + R"(
       unshare(CLONE_NEWUSER)
-      write(6, "w")
-      read(6, 1) = "d"
+      write(11, "w")
+      read(12, 1) = "m"
     )" + kEnd),
               "pid 43");
   }
@@ -354,8 +372,8 @@ TEST(EnterNamespaces, IsNotDumpableEitherWhereNothingIsShared) {
     prctl(PR_SET_DUMPABLE, 0)
   )" + kCopyHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    read(6, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
     geteuid() = 65534
   )" + kEnd),
             "pid 43");
@@ -364,12 +382,11 @@ TEST(EnterNamespaces, IsNotDumpableEitherWhereNothingIsShared) {
 TEST(EnterNamespaces, OpensNoWindowForRoot) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
-                                 kJoinOne + R"(
-    geteuid() = 0
+  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" +
+                                 kCopyHelper + kJoinOne + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    read(6, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
   )" + kEndAfterJoin),
             "pid 43");
 }
@@ -377,16 +394,16 @@ TEST(EnterNamespaces, OpensNoWindowForRoot) {
 TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
-                                 kJoinOne + R"(
-    geteuid() = 1000
+  EXPECT_EQ(
+      Enter(bootstrap, std::string(kOpenProc) + "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" +
+                           kCopyHelper + kJoinOne + R"(
     unshare(CLONE_NEWUSER)
     prctl(PR_SET_DUMPABLE, 1)
-    write(6, "w")
-    read(6, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
     prctl(PR_SET_DUMPABLE, 0)
   )" + kEndAfterJoin),
-            "pid 43");
+      "pid 43");
 }
 
 /// What a script with one answer changed to EPERM, behind which there is nothing but `clean_up`,
@@ -401,18 +418,18 @@ std::string EnterUpTo(const Bootstrap& bootstrap, const std::string& script,
 TEST(EnterNamespaces, EndsIfItCannotOpenOrCloseTheWindow) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
-  const std::string script =
-      std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper + kJoinOne + R"(
-    geteuid() = 1000
+  const std::string script = std::string(kOpenProc) +
+                             "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
+                             kJoinOne + R"(
     unshare(CLONE_NEWUSER)
     prctl(PR_SET_DUMPABLE, 1)
-    write(6, "w")
-    read(6, 1) = "d"
+    write(11, "w")
+    read(12, 1) = "m"
     prctl(PR_SET_DUMPABLE, 0)
   )";
-  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 1)", "close(6)\nclose(3)"),
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 1)", kClose),
             "failed to become dumpable: Operation not permitted");
-  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 0)", "close(6)\nclose(3)"),
+  EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 0)", kClose),
             "failed to become non-dumpable: Operation not permitted");
 }
 
@@ -467,25 +484,32 @@ TEST(EnterNamespaces, EndsWithTheFirstStepThatFails) {
   EXPECT_EQ(EnterUpTo(bootstrap, script, "setresgid(0)", both), "failed to become gid 0" + refused);
   EXPECT_EQ(EnterUpTo(bootstrap, script, "prctl(PR_SET_DUMPABLE, 0)", both),
             "failed to become non-dumpable" + refused);
-  EXPECT_EQ(Enter(bootstrap, script + "getppid() = 41\n" + both), "pid 41");
+  EXPECT_EQ(Enter(bootstrap, script + both), "pid 0");
 }
 
 TEST(EnterNamespaces, HasANumberInTheLogOnceThereIsAHelper) {
   Bootstrap bootstrap = WithHelper();
   JoinOne(bootstrap);
+  std::string copy_helper = kCopyHelper;
+  copy_helper.insert(copy_helper.find("prctl"), R"(getpid() = 42
+    poll(9, POLLOUT, 0) = POLLOUT
+    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: the helper has a copy of our memory: others could get at its privileges\"}\n")
+  )");
   EXPECT_EQ(
-      Enter(bootstrap, std::string(kOpenProc) + "prctl(PR_SET_DUMPABLE, 0)" + kCopyHelper + R"(
+      Enter(bootstrap,
+            std::string(kOpenProc) + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" + copy_helper + R"(
     openat(AT_FDCWD, "/n/net", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
     setns(7, CLONE_NEWNET)
     getpid() = 42
     poll(9, POLLOUT, 0) = POLLOUT
     write(9, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: joined net namespace /n/net\"}\n")
     close(7)
-    geteuid() = 0
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    read(6, 1) = "f"
-    close(6)
+    write(11, "w")
+    read(12, 1) = "f"
+    close(12)
+    close(11)
+    close(10)
     close(3)
   )",
             9),
@@ -493,9 +517,10 @@ TEST(EnterNamespaces, HasANumberInTheLogOnceThereIsAHelper) {
 }
 
 TEST(EnterNamespaces, EndsIfThereIsNoHelperToBeHad) {
-  EXPECT_EQ(EnterUpTo(WithHelper(), std::string(kOpenProc) + "geteuid() = 1000\nsocketpair()\n",
-                      "socketpair()", "close(3)"),
-            "failed to create a socket for the helper: Operation not permitted");
+  EXPECT_EQ(EnterUpTo(WithHelper(), std::string(kOpenProc) + "geteuid() = 1000\npipe2(O_CLOEXEC)\n",
+                      "pipe2(O_CLOEXEC)", "close(3)"),
+            "failed to create a pipe from the launched process to the helper: Operation not "
+            "permitted");
 }
 
 TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
@@ -503,9 +528,12 @@ TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
   bootstrap.clone_flags |= CLONE_NEWNET;
   EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
-    write(6, "w")
-    futex(FUTEX_WAIT, 1) = "f"
-    close(6)
+    write(11, "w")
+    read(12, 1) = "f"
+    read(12, 1) = ""
+    close(12)
+    close(11)
+    close(10)
     close(3)
   )"),
             "reported");

@@ -8,16 +8,17 @@
 #include "expect.h"
 #include "helper.h"
 
+#include <cerrno>
 #include <csignal>
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <vector>
 
 namespace nsenter {
 namespace {
@@ -51,7 +52,7 @@ std::string Own(const char* name) {
 
 std::string Enter(const Bootstrap& bootstrap) {
   Log log("FATAL: ");
-  return test::Describe(EnterNamespaces(bootstrap, log));
+  return test::Describe(EnterNamespaces(bootstrap, Kinship::kSibling, log));
 }
 
 void BecomeUser(uid_t id) {
@@ -72,9 +73,9 @@ TEST(EnterNamespaces, HasAHelperWriteTheMaps) {
     const gid_t group = 7;
     ASSERT_EQ(setgroups(1, &group), 0);
     Log log("FATAL: ");
-    const Result<pid_t> stage1 = EnterNamespaces(bootstrap, log);
-    ASSERT_EQ(test::Describe(stage1), "success");
-    EXPECT_NE(stage1.value(), getppid());
+    const Result<pid_t> helper = EnterNamespaces(bootstrap, Kinship::kSibling, log);
+    ASSERT_EQ(test::Describe(helper), "success");
+    EXPECT_NE(helper.value(), 0);
     EXPECT_EQ(Own("uid_map"), "0 100000 10\n10 200000 5\n");
     EXPECT_EQ(Own("gid_map"), "0 300000 20\n");
     EXPECT_EQ(Own("setgroups"), "allow\n");
@@ -94,9 +95,9 @@ TEST(EnterNamespaces, MapsASingleIdItself) {
     Bootstrap bootstrap = NewUserNamespace("0 1000 1\n", "0 1000 1\n");
     bootstrap.rootless_euid = true;
     Log log("FATAL: ");
-    const Result<pid_t> stage1 = EnterNamespaces(bootstrap, log);
-    ASSERT_EQ(test::Describe(stage1), "success");
-    EXPECT_EQ(stage1.value(), getppid());
+    const Result<pid_t> helper = EnterNamespaces(bootstrap, Kinship::kSibling, log);
+    ASSERT_EQ(test::Describe(helper), "success");
+    EXPECT_EQ(helper.value(), 0);
     EXPECT_EQ(Own("uid_map"), "0 1000 1\n");
     EXPECT_EQ(Own("gid_map"), "0 1000 1\n");
     EXPECT_EQ(Own("setgroups"), "deny\n");
@@ -146,19 +147,22 @@ TEST(EnterNamespaces, NamesOffsetsThatTheKernelRefuses) {
   }));
 }
 
-// Memory is shared wherever that can be done at all.
-const std::vector<Memory> kMemories = sys::CanShareMemory()
-                                          ? std::vector{Memory::kCopied, Memory::kShared}
-                                          : std::vector{Memory::kCopied};
+// Out of reach it shares memory, wherever that can be done at all.
+
+/// Starts a helper in a process of its own, where SIGPIPE is ignored.
+Result<Helper> StartHelper(const Bootstrap& bootstrap, const OwnProc& proc, bool out_of_reach,
+                           Kinship kinship = Kinship::kSibling) {
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  return Helper::Start(bootstrap, proc, kinship, out_of_reach, kLog);
+}
 
 TEST(Helper, EndsWithTheLaunchedProcess) {
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
-  for (const Memory memory : kMemories) {
+  for (const bool out_of_reach : {false, true}) {
     for (const bool killed : {false, true}) {
       const test::Outcome outcome = test::RunInChild([&] {
-        (void)std::signal(SIGPIPE, SIG_IGN);
         const Result<OwnProc> proc = OwnProc::Open();
-        const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, kLog);
+        const Result<Helper> helper = StartHelper(bootstrap, proc.value(), out_of_reach);
         EXPECT_EQ(test::Describe(helper), "success");
         if (killed) (void)raise(SIGKILL);
         _exit(0);
@@ -173,11 +177,10 @@ TEST(Helper, EndsWithTheLaunchedProcess) {
 
 TEST(Helper, IsMissedWhenItIsKilled) {
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
-  for (const Memory memory : kMemories) {
+  for (const bool out_of_reach : {false, true}) {
     const test::Outcome outcome = test::RunInChild([&] {
-      (void)std::signal(SIGPIPE, SIG_IGN);
       const Result<OwnProc> proc = OwnProc::Open();
-      const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), memory, kLog);
+      Result<Helper> helper = StartHelper(bootstrap, proc.value(), out_of_reach);
       EXPECT_EQ(test::Describe(helper), "success");
       kill(helper.value().pid(), SIGKILL);
       EXPECT_ERROR(helper.value().WriteMaps(),
@@ -189,11 +192,57 @@ TEST(Helper, IsMissedWhenItIsKilled) {
   }
 }
 
+TEST(Helper, IsReapedIfItIsAChild) {
+  NEEDS_ROOT();
+  const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
+  for (const bool out_of_reach : {false, true}) {
+    for (const bool ignored : {false, true}) {
+      const test::Outcome outcome = test::RunInChild([&] {
+        (void)std::signal(SIGCHLD, ignored ? SIG_IGN : SIG_DFL);
+        const Result<OwnProc> proc = OwnProc::Open();
+        Result<Helper> helper = StartHelper(bootstrap, proc.value(), out_of_reach, Kinship::kChild);
+        ASSERT_EQ(test::Describe(helper), "success");
+        ASSERT_EQ(unshare(CLONE_NEWUSER), 0);
+        EXPECT_SUCCESS(helper.value().WriteMaps());
+        EXPECT_EQ(Own("uid_map"), "0 100000 10\n");
+        EXPECT_EQ(waitpid(-1, nullptr, 0), -1) << "there is no child any more";
+        EXPECT_EQ(errno, ECHILD);
+      });
+      test::ExpectSilentSuccess(outcome);
+      EXPECT_TRUE(outcome.siblings.empty());
+    }
+  }
+}
+
+// No handler of the program runs in a process that has its memory, and the launched process has its
+// signals as before.
+TEST(Helper, HasAllSignalsBlocked) {
+  const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
+  for (const bool out_of_reach : {false, true}) {
+    const test::Outcome outcome = test::RunInChild([&] {
+      static volatile std::sig_atomic_t handled = 0;
+      (void)std::signal(SIGUSR1, [](int) { handled = handled + 1; });
+      const Result<OwnProc> proc = OwnProc::Open();
+      const Result<Helper> helper = StartHelper(bootstrap, proc.value(), out_of_reach);
+      ASSERT_EQ(test::Describe(helper), "success");
+      EXPECT_EQ(kill(helper.value().pid(), SIGUSR1), 0);
+      EXPECT_EQ(kill(helper.value().pid(), SIGTERM), 0);
+      usleep(10'000);
+      EXPECT_EQ(handled, 0);
+      sigset_t mask;
+      EXPECT_EQ(sigprocmask(SIG_SETMASK, nullptr, &mask), 0);
+      EXPECT_EQ(sigisemptyset(&mask), 1);
+    });
+    test::ExpectExit(outcome, 0, "");
+    ASSERT_EQ(outcome.siblings.size(), 1U);
+    EXPECT_TRUE(WIFEXITED(outcome.siblings[0])) << "has ended with us, and not of SIGTERM";
+  }
+}
+
 // Without standard error the next descriptor that is opened has its number: nothing that is said
 // may end up in one of ours.
 TEST(Helper, DoesNotTakeAFatalLineForARequest) {
   NEEDS_ROOT();
-  constexpr Memory kMemory = Memory::kCopied;  // what it is told is the same
   const test::TemporaryFolder folder;
   const std::string tool =
       folder.WriteProgram("tool", "#!/bin/sh\n: >" + folder.path() + "/was-run\n");
@@ -203,7 +252,8 @@ TEST(Helper, DoesNotTakeAFatalLineForARequest) {
     bootstrap.uid_map_tool = tool;
     const Result<OwnProc> proc = OwnProc::Open();              // fd 0
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
-    const Result<Helper> helper = Helper::Start(bootstrap, proc.value(), kMemory, kLog);
+    const Result<Helper> helper =
+        Helper::Start(bootstrap, proc.value(), Kinship::kSibling, false, kLog);
     kLog.Fatal(Error::Of("the launched process fails before it has asked for anything"));
     close(null);
     _exit(1);

@@ -16,15 +16,23 @@ namespace {
 
 using test::TemporaryFolder;
 
-/// Runs a shell script as the tool; the result is what it said and what was said of it.
-std::string RunScript(const std::string& script, const std::string& map = "0 1000 1\n") {
+/// Runs a script as the tool; the result is what it said and what was said of it.
+std::string RunScript(const std::string& script, const std::string& map = "0 1000 1\n",
+                      const std::string& interpreter = "/bin/sh") {
   const TemporaryFolder folder;
-  const std::string path = folder.WriteProgram("tool", "#!/bin/sh\n" + script + "\n");
+  const std::string path = folder.WriteProgram("tool", "#!" + interpreter + "\n" + script + "\n");
   const test::Outcome outcome = test::RunInChild([&] {
     // The one is how the helper runs it, the other can be inherited from the parent.
     (void)std::signal(SIGPIPE, SIG_IGN);
     (void)std::signal(SIGCHLD, SIG_IGN);
-    std::string status = test::Describe(RunMappingTool(path, 42, map)) + "\n";
+    // The one that is blocked is so before.
+    sigset_t before;
+    sigemptyset(&before);
+    sigaddset(&before, SIGUSR2);
+    (void)sigprocmask(SIG_BLOCK, &before, nullptr);
+    BlockedSignals signals;
+    EXPECT_SUCCESS(signals.Block());
+    std::string status = test::Describe(RunMappingTool(path, 42, map, signals)) + "\n";
     const std::size_t name = status.find(path);
     if (name != std::string::npos) status.replace(name, path.size(), "TOOL");
     EXPECT_EQ(write(STDOUT_FILENO, status.data(), status.size()),
@@ -75,6 +83,17 @@ TEST(MappingTool, GetsTheDefaultDispositionOfWhatWeIgnore) {
   EXPECT_EQ(output.substr(label.size() + digits), "\nTOOL exited with status 3\n");
 }
 
+TEST(MappingTool, HasBlockedWhatWasSoBefore) {
+  // A shell may unblock them.
+  const std::string output = RunScript(
+      "BEGIN { while ((getline line < \"/proc/self/status\") > 0) if (line ~ /SigBlk/) print line "
+      "}",
+      "0 1000 1\n", "/usr/bin/awk -f");
+  const std::string label = "SigBlk:\t";
+  ASSERT_EQ(output.substr(0, label.size()), label);
+  EXPECT_EQ(std::stoull(output.substr(label.size()), nullptr, 16), 1ULL << (SIGUSR2 - 1U));
+}
+
 TEST(MappingTool, IsSaidToHaveFailed) {
   EXPECT_EQ(RunScript("exit 1"), "TOOL exited with status 1\n");
   EXPECT_EQ(RunScript("exit 255"), "TOOL exited with status 255\n");
@@ -83,16 +102,18 @@ TEST(MappingTool, IsSaidToHaveFailed) {
 }
 
 TEST(MappingTool, IsSaidToBeMissing) {
+  const BlockedSignals signals;  // none: nothing is blocked before
   if (!test::VforkSharesMemory()) {
-    EXPECT_ERROR(RunMappingTool("/nothing/newuidmap", 42, "0 0 1\n"),
+    EXPECT_ERROR(RunMappingTool("/nothing/newuidmap", 42, "0 0 1\n", signals),
                  "/nothing/newuidmap exited with status 1");
     return;
   }
-  EXPECT_ERROR(RunMappingTool("/nothing/newuidmap", 42, "0 0 1\n"),
+  EXPECT_ERROR(RunMappingTool("/nothing/newuidmap", 42, "0 0 1\n", signals),
                "failed to execute /nothing/newuidmap: No such file or directory");
-  EXPECT_ERROR(RunMappingTool("/etc/passwd", 42, "0 0 1\n"),
+  EXPECT_ERROR(RunMappingTool("/etc/passwd", 42, "0 0 1\n", signals),
                "failed to execute /etc/passwd: Permission denied");
-  EXPECT_ERROR(RunMappingTool("/", 42, "0 0 1\n"), "failed to execute /: Permission denied");
+  EXPECT_ERROR(RunMappingTool("/", 42, "0 0 1\n", signals),
+               "failed to execute /: Permission denied");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "working_copy.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -17,60 +18,205 @@ using test::ScriptedKernel;
 /// What ServeNetlink says for a message that asks for nothing.
 std::string Serve(const std::string& script, Log log = Log("FATAL: ")) {
   const ScriptedKernel kernel(script);
-  return test::Describe(ServeNetlink({nullptr, "3", nullptr, nullptr, nullptr}, log));
+  WorkingCopy copy;
+  return test::Describe(ServeNetlink(3, copy, log));
 }
+
+constexpr const char* kMessage = R"(read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>")";
 
 constexpr const char* kServed = R"(
     read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
+    unshare(CLONE_THREAD)
     setresuid(0)
     setresgid(0)
-    getppid() = 41
 )";
 
-constexpr const char* kFindThread = R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-)";
+#ifdef __GLIBC__
+#define CLEARTID "CLONE_CHILD_CLEARTID|"
+#else
+#define CLEARTID ""
+#endif
 
-TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
-  const auto body = [] {
-    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + kFindThread + R"(
-      set_tid_address(a pointer)
-      clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
-      write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
-      exit(0)
-    )");
-  };
-  test::ExpectExit(test::RunInChild(body), 0, "");
+std::string Share(const std::string& pid) {
+  return R"(
+      pipe2(O_CLOEXEC) = [5, 6]
+      sigprocmask(all)
+      uname()
+      prctl(PR_GET_TID_ADDRESS)
+      get_robust_list() = ENOSYS
+      gettid() = 42
+      rseq(a pointer, 32, 0, 0) = ENOSYS
+      sigaltstack(NULL, old)
+      clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = )" +
+         pid + "\nsigprocmask(before)\n";
 }
 
+/// In the launched process, or its working copy, which must exit with `status`.
+void ExpectToLeave(const std::string& script, int status, Log log = Log("FATAL: ")) {
+  const auto body = [&] { ADD_FAILURE() << "returned " << Serve(script, log); };
+  test::ExpectExit(test::RunInChild(body), status, "");
+}
+
+// Nobody is stage 1 where there is no helper.
+TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
+  ExpectToLeave(kServed + Share("44") + R"(
+    write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n")
+    exit(0)
+  )",
+                0);
+}
+
+TEST(ServeNetlink, SaysThatTheReplyFailed) {
+  ExpectToLeave(kServed + Share("44") + R"(
+    write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n") = EPIPE
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n")
+    exit(1)
+  )",
+                1);
+}
+
+std::string WithHelper(const std::string& init) {
+  return R"(
+    read(3, 16) = "\<4:54>\<2:62000>\<2:0>\<8:0>"
+    read(3, 38) = "\<2:8>\<2:27281>\<4:0x10000000>\<2:14>\<2:27283>0 1000 10\x00\x00\x00\<2:14>\<2:27284>0 2000 20\x00"
+    unshare(CLONE_THREAD)
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 9
+    fstatfs(9) = PROC_SUPER_MAGIC
+    geteuid() = 1000
+    pipe2(O_CLOEXEC) = [10, 11]
+    pipe2(O_CLOEXEC) = [12, 13]
+    getpid() = 42
+    sigprocmask(all)
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 43
+    sigprocmask(before)
+    close(13)
+    unshare(CLONE_NEWUSER)
+    write(11, "w")
+    read(12, 1) = "m"
+    setresuid(0)
+    setresgid(0)
+    close(12)
+    close(11)
+    close(10)
+    close(9)
+  )" + Share(init);
+}
+
+TEST(ServeNetlink, ReportsTheHelperAsStage1) {
+  ExpectToLeave(WithHelper("44") + R"(
+    write(3, "{\"stage1_pid\":43,\"stage2_pid\":44}\n")
+    exit(0)
+  )",
+                0);
+}
+
+// It has been reaped by then, and its number has been given again.
 TEST(ServeNetlink, NeverReportsTheInitProcessAsStage1) {
-  const auto body = [] {
-    ADD_FAILURE() << "returned " << Serve(std::string(kServed) + kFindThread + R"(
-      set_tid_address(a pointer)
-      clone(CLONE_PARENT|CLONE_VM, NULL, function) = 41
-      getppid() = 40
-      write(3, "{\"stage1_pid\":40,\"stage2_pid\":41}\n")
-      exit(0)
-    )");
-  };
-  test::ExpectExit(test::RunInChild(body), 0, "");
+  ExpectToLeave(WithHelper("43") + R"(
+    write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":43}\n")
+    exit(0)
+  )",
+                0);
+}
+
+constexpr const char* kFiveLooks = R"(
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+)";
+
+// The copy's side; working_copy_scripted_test has the other one.
+TEST(ServeNetlink, ReportsItsWorkingCopyAsStage1) {
+  const std::string start = kMessage + std::string(kFiveLooks) + R"(
+    pipe2(O_CLOEXEC) = [30, 31]
+    pipe2(O_CLOEXEC) = [32, 33]
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
+    close(33)
+    setresuid(0)
+    setresgid(0)
+    getpid() = 43
+  )" + Share("44");
+  ExpectToLeave(start + R"(
+    poll(32, 0, 0) = 0
+    write(3, "{\"stage1_pid\":43,\"stage2_pid\":44}\n")
+    write(31, "r")
+    exit(0)
+  )",
+                0);
+  // The launched process has been killed: there is no container.
+  ExpectToLeave(start + R"(
+    poll(32, 0, 0) = POLLHUP
+    write(31, "f") = EPIPE
+    exit(1)
+  )",
+                1);
+}
+
+// The helper of a working copy is its child, and is not reported.
+TEST(ServeNetlink, HasItsWorkingCopyReapTheHelper) {
+  EXPECT_EQ(Serve(R"(
+    read(3, 16) = "\<4:54>\<2:62000>\<2:0>\<8:0>"
+    read(3, 38) = "\<2:8>\<2:27281>\<4:0x10000000>\<2:14>\<2:27283>0 1000 10\x00\x00\x00\<2:14>\<2:27284>0 2000 20\x00"
+  )" + std::string(kFiveLooks) +
+                  R"(
+    pipe2(O_CLOEXEC) = [30, 31]
+    pipe2(O_CLOEXEC) = [32, 33]
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
+    close(33)
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 9
+    fstatfs(9) = PROC_SUPER_MAGIC
+    geteuid() = 1000
+    pipe2(O_CLOEXEC) = [10, 11]
+    pipe2(O_CLOEXEC) = [12, 13]
+    getpid() = 42
+    sigprocmask(all)
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(SIGCHLD, NULL) = EPERM
+    close(13)
+    close(12)
+    close(11)
+    close(10)
+    close(9)
+    close(32)
+    close(31)
+    close(30)
+  )"),
+            "failed to create the helper: Operation not permitted");
 }
 
 // With a copy of the memory, where one process can play both parts.
 TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
-  EXPECT_EQ(Serve("memory is copied\n" + std::string(kServed) + R"(
+  const std::string copy = "memory is copied\n" + std::string(kServed) + R"(
     pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = 0
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
     close(6)
     read(5, 1) = "r"
-    close(5)
     setsid() = 44
-    prctl(PR_SET_NAME, "runc:[2:INIT]")
-  )"),
-            "success");
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
+  )";
+  EXPECT_EQ(Serve(copy + "prctl(PR_SET_NAME, \"runc:[2:INIT]\")"), "success");
+  EXPECT_EQ(Serve(copy + "prctl(PR_SET_NAME, \"runc:[2:INIT]\") = EPERM"),
+            "failed to take the name runc:[2:INIT]: Operation not permitted");
 }
 
 // A process that shares memory would stay in the old time namespace, or be refused.
@@ -78,20 +224,20 @@ TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
   EXPECT_EQ(Serve(R"(
     read(3, 16) = "\<4:24>\<2:62000>\<2:0>\<8:0>"
     read(3, 8) = "\<2:8>\<2:27281>\<4:0x80>"
+    unshare(CLONE_THREAD)
     unshare(CLONE_NEWTIME)
     setresuid(0)
     setresgid(0)
-    getppid() = 41
-    pipe2(O_CLOEXEC) = EPERM
+    pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = EPERM
+    close(6)
+    close(5)
   )"),
-            "failed to create a pipe for the init process: Operation not permitted");
-}
-
-TEST(ServeNetlink, NeedsTheNumberOfItsPipe) {
-  const ScriptedKernel kernel("");
-  Log log("FATAL: ");
-  EXPECT_ERROR(ServeNetlink({nullptr, "3x", nullptr, nullptr, nullptr}, log),
-               "invalid _LIBCONTAINER_INITPIPE \"3x\": not a decimal number");
+            "failed to create the init process: Operation not permitted");
 }
 
 TEST(ServeNetlink, DoesNothingOfAMessageThatIsBroken) {

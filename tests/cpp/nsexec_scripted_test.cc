@@ -33,7 +33,11 @@ void ExpectNsexec(const Variables& variables, const std::string& script, int sta
 constexpr std::pair<const char*, const char*> kInitPipe = {"_LIBCONTAINER_INITPIPE", "3"};
 constexpr std::pair<const char*, const char*> kLogPipe = {"_LIBCONTAINER_LOGPIPE", "4"};
 
-constexpr const char* kOneThread = "unshare(CLONE_THREAD)\n";
+constexpr const char* kIgnore = "sigaction(SIGPIPE, SIG_IGN)\n";
+constexpr const char* kCaller = R"(
+    gettid() = 42
+    getppid() = 41
+)";
 
 TEST(Nsexec, MakesNoSystemCallIfNothingIsAsked) {
   ExpectNsexec({}, "", -1);
@@ -41,6 +45,21 @@ TEST(Nsexec, MakesNoSystemCallIfNothingIsAsked) {
 }
 
 TEST(Nsexec, DoesNothingTheSecondTime) {
+  const auto body = [] {
+    clearenv();
+    setenv("_LIBCONTAINER_INITPIPE", "3", 1);
+    const ScriptedKernel kernel(std::string(kIgnore) + R"(
+      recv(3, 6, MSG_PEEK) = "{\"args"
+      sigaction(SIGPIPE, SIG_DFL)
+    )");
+    nsexec();
+    nsexec();
+  };
+  test::ExpectSilentSuccess(test::RunInChild(body));
+}
+
+// Nor the first time that something is asked.
+TEST(Nsexec, DoesNothingTheSecondTimeEitherIfNothingWasAsked) {
   const auto body = [] {
     clearenv();
     const ScriptedKernel kernel("");
@@ -51,36 +70,38 @@ TEST(Nsexec, DoesNothingTheSecondTime) {
   test::ExpectSilentSuccess(test::RunInChild(body));
 }
 
-// Whoever the parent is.
+// Whoever the parent is, and however many threads there are.
 TEST(Nsexec, LeavesADocumentAndSigpipeAlone) {
-  ExpectNsexec({kInitPipe}, std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
+  ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
     recv(3, 6, MSG_PEEK) = "{\"args"
     sigaction(SIGPIPE, SIG_DFL)
   )",
                -1);
 }
 
-TEST(Nsexec, RefusesThreadsBeforeABadVariable) {
-  ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGPIPE", "x"}}, R"(
-    sigaction(SIGPIPE, SIG_IGN)
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
+TEST(Nsexec, NeedsSigpipeIgnoredAndBack) {
+  ExpectNsexec({kInitPipe}, R"(
+    sigaction(SIGPIPE, SIG_IGN) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: the process has more than one thread, it cannot change its namespaces\n")
+    write(2, "FATAL: failed to ignore SIGPIPE: Operation not permitted\n")
+    exit(1)
+  )",
+               1);
+  ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
+    recv(3, 6, MSG_PEEK) = "{\"args"
+    sigaction(SIGPIPE, SIG_DFL) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to stop ignoring SIGPIPE: Operation not permitted\n")
     exit(1)
   )",
                1);
 }
 
 TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
-  ExpectNsexec({kInitPipe, kLogPipe}, R"(
-    sigaction(SIGPIPE, SIG_IGN)
+  ExpectNsexec({kInitPipe, kLogPipe}, std::string(kIgnore) + R"(
     fcntl(4, F_GETFL) = O_WRONLY
-    unshare(CLONE_THREAD)
     recv(3, 6, MSG_PEEK) = ""
+    gettid() = 42
     getppid() = 0
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
@@ -90,34 +111,58 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
                1);
 }
 
+TEST(Nsexec, RefusesToBeLoadedOnlyIfThereIsSomethingToDo) {
+  ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
+    the code is being loaded
+    recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
+    gettid() = 42
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: refused: a running program loads this code as a library (dlopen), and libc would wait for ever for the thread that does so\n")
+    exit(1)
+  )",
+               1);
+  ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
+    the code is being loaded
+    recv(3, 6, MSG_PEEK) = "{\"args"
+    sigaction(SIGPIPE, SIG_DFL)
+  )",
+               -1);
+}
+
 TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
-  ExpectNsexec(
-      {kInitPipe, kLogPipe},
-      std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EPERM\n") + kOneThread + R"(
+  ExpectNsexec({kInitPipe, kLogPipe}, std::string(kIgnore) + R"(
     fcntl(4, F_GETFL) = EPERM
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Operation not permitted\n")
     exit(1)
   )",
-      1);
+               1);
 }
 
-TEST(Nsexec, UsesALogPipeThatIsFoundAtTheSecondLook) {
-  ExpectNsexec(
-      {{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe},
-      std::string("sigaction(SIGPIPE, SIG_IGN)\nfcntl(4, F_GETFL) = EIO\n") + kOneThread + R"(
+TEST(Nsexec, SaysOnTheLogPipeThatTheInitPipeIsNone) {
+  ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe}, std::string(kIgnore) + R"(
     fcntl(4, F_GETFL) = O_WRONLY
     getpid() = 42
     poll(4, POLLOUT, 300) = POLLOUT
     write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: invalid _LIBCONTAINER_INITPIPE \\\"x\\\": not a decimal number\"}\n")
     exit(1)
   )",
-      1);
+               1);
+}
+
+TEST(Nsexec, SaysThatTheInitPipeCannotBeLookedAt) {
+  ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
+    recv(3, 6, MSG_PEEK) = EPERM
+    poll(2, POLLOUT, 300) = POLLOUT
+    write(2, "FATAL: failed to look at _LIBCONTAINER_INITPIPE 3: Operation not permitted\n")
+    exit(1)
+  )",
+               1);
 }
 
 TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "debug"}, {"_LIBCONTAINER_STATEDIR", "5"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
+               std::string(kIgnore) + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: the parent is runc 1.1 or older (_LIBCONTAINER_STATEDIR is set, _LIBCONTAINER_SYNCPIPE is not), this nsexec serves 1.2.0 and newer\n")
     exit(1)
@@ -125,11 +170,8 @@ TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
                1);
 }
 
-TEST(Nsexec, NamesALogLevelThatIsNone) {
-  ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "-1"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
-    recv(3, 6, MSG_PEEK) = ""
-    getppid() = 41
+TEST(Nsexec, NamesALogLevelThatIsNoneBeforeItLooksAtTheInitPipe) {
+  ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "-1"}}, std::string(kIgnore) + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "FATAL: invalid _LIBCONTAINER_LOGLEVEL \"-1\": not a decimal number\n")
     exit(1)
@@ -139,9 +181,7 @@ TEST(Nsexec, NamesALogLevelThatIsNone) {
 
 TEST(Nsexec, DropsFatalLinesToo) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "0"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
-    recv(3, 6, MSG_PEEK) = ""
-    getppid() = 41
+               std::string(kIgnore) + "recv(3, 6, MSG_PEEK) = \"\"" + kCaller + R"(
     read(3, 16) = ""
     exit(1)
   )",
@@ -150,13 +190,11 @@ TEST(Nsexec, DropsFatalLinesToo) {
 
 TEST(Nsexec, DropsRefusalsToo) {
   ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, {"_LIBCONTAINER_LOGLEVEL", "0"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + "exit(1)", 1);
+               std::string(kIgnore) + "exit(1)", 1);
 }
 
 TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
-  ExpectNsexec({{"_LIBCONTAINER_INITPID", "0"}, kInitPipe, kLogPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
-    getppid() = 41
+  ExpectNsexec({{"_LIBCONTAINER_INITPID", "0"}, kInitPipe, kLogPipe}, std::string(kIgnore) + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"0\": not a process\n")
     exit(1)
@@ -166,9 +204,7 @@ TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
 
 // One line is promised, and who reads it takes it for one.
 TEST(Nsexec, KeepsItsErrorOnOneLine) {
-  ExpectNsexec({{"_LIBCONTAINER_INITPID", "1\n2"}},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + R"(
-    getppid() = 41
+  ExpectNsexec({{"_LIBCONTAINER_INITPID", "1\n2"}}, std::string(kIgnore) + R"(
     poll(2, POLLOUT, 300) = POLLOUT
     write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"1\\n2\": not a decimal number\n")
     exit(1)
@@ -178,21 +214,33 @@ TEST(Nsexec, KeepsItsErrorOnOneLine) {
 
 constexpr const char* kServed = R"(
     recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
+    gettid() = 42
     getppid() = 41
     read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
+    unshare(CLONE_THREAD)
     setresuid(0)
     setresgid(0)
-    getppid() = 41
+    pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
 )";
 
+#ifdef __GLIBC__
+#define CLEARTID "CLONE_CHILD_CLEARTID|"
+#else
+#define CLEARTID ""
+#endif
+
 TEST(Nsexec, ExitsInTheLaunchedProcess) {
-  ExpectNsexec({kInitPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + R"(
+    uname()
+    prctl(PR_GET_TID_ADDRESS)
     get_robust_list() = ENOSYS
-    set_tid_address(a pointer)
-    clone(CLONE_PARENT|CLONE_VM, NULL, function) = 44
-    write(3, "{\"stage1_pid\":41,\"stage2_pid\":44}\n")
+    gettid() = 42
+    rseq(a pointer, 32, 0, 0) = ENOSYS
+    sigaltstack(NULL, old)
+    clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = 44
+    sigprocmask(before)
+    write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n")
     exit(0)
   )",
                0);
@@ -201,19 +249,20 @@ TEST(Nsexec, ExitsInTheLaunchedProcess) {
 // With a copy of the memory, where one process can play both parts.
 constexpr const char* kCopied = R"(
     memory is copied
-    pipe2(O_CLOEXEC) = [5, 6]
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list() = ENOSYS
-    clone(CLONE_PARENT, NULL) = 0
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
     close(6)
 )";
 
 TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
-  ExpectNsexec({kInitPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + kCopied + R"(
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + kCopied + R"(
     read(5, 1) = "r"
-    close(5)
     setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
     prctl(PR_SET_NAME, "runc:[2:INIT]")
     sigaction(SIGPIPE, SIG_DFL)
   )",
@@ -221,13 +270,60 @@ TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
 }
 
 TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
-  ExpectNsexec({kInitPipe},
-               std::string("sigaction(SIGPIPE, SIG_IGN)\n") + kOneThread + kServed + kCopied + R"(
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + kCopied + R"(
     read(5, 1) = ""
     close(5)
     exit(1)
   )",
                1);
+}
+
+constexpr const char* kFiveLooks = R"(
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+    unshare(CLONE_THREAD) = EINVAL
+)";
+
+// Which leaves none of its descriptors there.
+TEST(Nsexec, ReturnsInTheInitProcessOfAWorkingCopy) {
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(R"(
+    memory is copied
+    recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
+    gettid() = 42
+    getppid() = 41
+    read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
+  )") + kFiveLooks + R"(
+    pipe2(O_CLOEXEC) = [30, 31]
+    pipe2(O_CLOEXEC) = [32, 33]
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 42
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
+    close(33)
+    setresuid(0)
+    setresgid(0)
+    getpid() = 43
+    pipe2(O_CLOEXEC) = [5, 6]
+    sigprocmask(all)
+    prctl(PR_GET_TID_ADDRESS) = EINVAL
+    get_robust_list() = ENOSYS
+    gettid() = 43
+    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
+    close(6)
+    read(5, 1) = "r"
+    setsid() = 44
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigprocmask(before)
+    close(5)
+    prctl(PR_SET_NAME, "runc:[2:INIT]")
+    sigaction(SIGPIPE, SIG_DFL)
+    close(32)
+    close(31)
+    close(30)
+  )",
+               -1);
 }
 
 }  // namespace

@@ -14,9 +14,9 @@
 namespace nsenter {
 namespace {
 
-/// Chooses while a parent sends `text` in pieces of `size` and then, if so asked, shuts its end.
+/// Looks while a parent sends `text` in pieces of `size` and then, if so asked, shuts its end.
 /// Everything has to be there afterwards.
-void ExpectChoice(const std::string& text, std::size_t size, bool shuts, Protocol expected) {
+void ExpectChoice(const std::string& text, std::size_t size, bool shuts, bool expected) {
   SCOPED_TRACE(text + " in pieces of " + std::to_string(size));
   test::ExpectSilentSuccess(test::RunInChild([&] {
     int ends[2];
@@ -33,11 +33,9 @@ void ExpectChoice(const std::string& text, std::size_t size, bool shuts, Protoco
       return;
     }
     close(ends[1]);
-    const std::string fd = std::to_string(ends[0]);
-    const Result<Protocol> protocol =
-        ChooseProtocol({nullptr, fd.c_str(), nullptr, nullptr, nullptr});
-    ASSERT_EQ(test::Describe(protocol), "success");
-    EXPECT_EQ(protocol.value(), expected);
+    const Result<bool> document = HoldsDocument(ends[0]);
+    ASSERT_EQ(test::Describe(document), "success");
+    EXPECT_EQ(document.value(), expected);
     std::string left(text.size(), '\0');
     EXPECT_EQ(recv(ends[0], left.data(), left.size(), MSG_WAITALL),
               static_cast<ssize_t>(text.size()));
@@ -46,15 +44,15 @@ void ExpectChoice(const std::string& text, std::size_t size, bool shuts, Protoco
   }));
 }
 
-TEST(ChooseProtocol, LeavesWhatItSees) {
+TEST(HoldsDocument, LeavesWhatItSees) {
   const std::string header("\x10\0\0\0\x30\xf2\0\0\0\0\0\0\0\0\0\0", 16);
   for (const std::size_t size : {1U, 5U, 100U}) {
-    ExpectChoice(header, size, false, Protocol::kNetlink);
-    ExpectChoice("{\"args\":[]}", size, false, Protocol::kNone);
-    ExpectChoice("{}", size, true, Protocol::kNone);
-    ExpectChoice("x", size, true, Protocol::kNetlink);
+    ExpectChoice(header, size, false, false);
+    ExpectChoice("{\"args\":[]}", size, false, true);
+    ExpectChoice("{}", size, true, true);
+    ExpectChoice("x", size, true, false);
   }
-  ExpectChoice("", 1, true, Protocol::kNetlink);
+  ExpectChoice("", 1, true, false);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include "scripted_kernel.h"
 
-#include "helper.h"
+#include "machine.h"
 #include "sys.h"
 
 #include <algorithm>
@@ -37,10 +37,11 @@ struct Constant {
 };
 
 constexpr Constant kErrors[] = {
-    {"EACCES", EACCES}, {"EAGAIN", EAGAIN}, {"EBADF", EBADF},   {"ECHILD", ECHILD},
-    {"EINVAL", EINVAL}, {"EIO", EIO},       {"EMFILE", EMFILE}, {"ENOENT", ENOENT},
-    {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"ENOSYS", ENOSYS}, {"ENOTSOCK", ENOTSOCK},
-    {"ENOTTY", ENOTTY}, {"EPERM", EPERM},   {"EPIPE", EPIPE},   {"ESRCH", ESRCH},
+    {"EACCES", EACCES},     {"EAGAIN", EAGAIN}, {"EBADF", EBADF},   {"EBUSY", EBUSY},
+    {"ECHILD", ECHILD},     {"EINVAL", EINVAL}, {"EIO", EIO},       {"EMFILE", EMFILE},
+    {"ENOENT", ENOENT},     {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"ENOSYS", ENOSYS},
+    {"ENOTSOCK", ENOTSOCK}, {"ENOTTY", ENOTTY}, {"EPERM", EPERM},   {"EPIPE", EPIPE},
+    {"ESRCH", ESRCH},
 };
 
 constexpr Constant kCloneFlags[] = {
@@ -60,7 +61,7 @@ constexpr Constant kCloneFlags[] = {
     {"CLONE_CHILD_CLEARTID", CLONE_CHILD_CLEARTID},
 };
 
-// What clone(2) keeps in the low byte of its flags. Scripts do not name it.
+// What clone(2) keeps in the low byte of its flags.
 constexpr unsigned long kExitSignal = 0xff;
 
 // Without the access mode.
@@ -101,7 +102,16 @@ std::string NameFolder(int fd) { return fd == AT_FDCWD ? "AT_FDCWD" : std::to_st
 std::string NameSignal(int signal) {
   if (signal == SIGPIPE) return "SIGPIPE";
   if (signal == SIGCHLD) return "SIGCHLD";
+  if (signal == SIGHUP) return "SIGHUP";
   return std::to_string(signal);
+}
+
+std::string NameCloneArguments(unsigned long flags) {
+  const auto signal = static_cast<int>(flags & kExitSignal);
+  std::string names = NameFlags(kCloneFlags, static_cast<long>(flags & ~kExitSignal));
+  if (signal == 0) return names;
+  names = names == "0" ? "" : names + "|";
+  return names + NameSignal(signal);
 }
 
 std::string NameHandler(const struct sigaction& action) {
@@ -217,10 +227,7 @@ ScriptedKernel::ScriptedKernel(std::string_view script) {
   for (std::string line; std::getline(lines, line);) {
     const std::string_view text = Trim(line);
     if (text.empty()) continue;
-    if (text == "memory is copied") {
-      memory_.copies = true;
-      continue;
-    }
+    if (TakeMachineLine(text)) continue;
     const std::size_t separator = text.rfind(") = ");
     if (separator == std::string_view::npos) {
       script_.push_back({std::string(text), ""});
@@ -230,6 +237,25 @@ ScriptedKernel::ScriptedKernel(std::string_view script) {
     }
   }
   current = this;
+}
+
+bool ScriptedKernel::TakeMachineLine(std::string_view line) {
+  const struct {
+    std::string_view line;
+    bool& is_true;
+  } lines[] = {
+      {"memory is copied", machine_.is_built_to_copy},
+      {"there is a sanitizer", machine_.has_sanitizer},
+      {"there is a shadow stack", machine_.has_shadow_stack},
+      {"the code is being loaded", machine_.is_being_loaded},
+      {"libc has restartable sequences", machine_.has_rseq},
+  };
+  for (const auto& each : lines) {
+    if (line != each.line) continue;
+    each.is_true = true;
+    return true;
+  }
+  return false;
 }
 
 ScriptedKernel::~ScriptedKernel() {
@@ -296,7 +322,17 @@ std::string NamePointer(const void* pointer) {
   if (pointer == nullptr) return "NULL";
   if (pointer == &Kernel().memory().tid) return "tid";
   if (pointer == &Kernel().memory().robust_list) return "robust_list";
+  if (pointer == Kernel().memory().rseq_area) return "rseq_area";
   return "a pointer";
+}
+
+std::string NameMask(const sys::SignalSet& mask) {
+  const auto equals = [&](const sys::SignalSet& other) {
+    return std::equal(std::begin(mask.bits), std::end(mask.bits), std::begin(other.bits));
+  };
+  if (equals(sys::kAllSignals)) return "all";
+  if (equals(Kernel().memory().old_mask)) return "before";
+  return equals({}) ? "none" : "others";
 }
 
 }  // namespace
@@ -359,8 +395,6 @@ int ReadLink(const char* path, char* buffer, std::size_t size) {
 
 int Pipe(int ret_fds[2]) { return FillPair(Call("pipe2(O_CLOEXEC)"), ret_fds); }
 
-int SocketPair(int ret_fds[2]) { return FillPair(Call("socketpair()"), ret_fds); }
-
 int IsTerminal(int fd) { return Call("ioctl(", fd, ", TCGETS)").result; }
 
 int MakeControllingTerminal(int fd) { return Call("ioctl(", fd, ", TIOCSCTTY)").result; }
@@ -389,16 +423,13 @@ int NamespaceType(int fd) { return Call("ioctl(", fd, ", NS_GET_NSTYPE)").result
 int OpenPidfd(pid_t pid) { return Call("pidfd_open(", pid, ")").result; }
 
 int Clone(unsigned long flags, int* child_tid) {
-  return Call("clone(", NameFlags(kCloneFlags, static_cast<long>(flags)), ", ",
-              NamePointer(child_tid), ")")
-      .result;
+  return Call("clone(", NameCloneArguments(flags), ", ", NamePointer(child_tid), ")").result;
 }
 
 int CloneOnStack(unsigned long flags, int (*function)(void*), void* argument, void* /*stack_end*/,
                  int* child_tid) {
-  const int result = Call("clone(", NameFlags(kCloneFlags, static_cast<long>(flags & ~kExitSignal)),
-                          ", ", NamePointer(child_tid), ", function)")
-                         .result;
+  const int result =
+      Call("clone(", NameCloneArguments(flags), ", ", NamePointer(child_tid), ", function)").result;
   // On the stack there is. The function does not return: it exits, or leaves by longjmp.
   if (result == 0) function(argument);
   return result;
@@ -450,18 +481,30 @@ int SetRobustList(void* head, std::size_t size) {
   return Call("set_robust_list(", NamePointer(head), ", ", size, ")").result;
 }
 
-bool CanShareMemory() { return !Kernel().memory().copies; }
+int RegisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  return Call("rseq(", NamePointer(area), ", ", size, ", 0, ", signature, ")").result;
+}
 
-int RestoreRestartableSequences() { return Call("rseq()").result; }
+int UnregisterRestartableSequences(void* area, unsigned size, unsigned signature) {
+  return Call("rseq(", NamePointer(area), ", ", size, ", RSEQ_FLAG_UNREGISTER, ", signature, ")")
+      .result;
+}
 
-int WaitWhile(const int* word, int value) {
-  const ScriptedKernel::Answer answer = Call("futex(FUTEX_WAIT, ", value, ")");
+int SetAlternateStack(const stack_t* stack, stack_t* ret_old) {
+  const int result = Call("sigaltstack(", stack == nullptr ? "NULL" : NamePointer(stack->ss_sp),
+                          ret_old == nullptr ? ")" : ", old)")
+                         .result;
+  if (result == 0 && ret_old != nullptr) *ret_old = Kernel().memory().old_stack;
+  return result;
+}
+
+int ShadowStackStatus() { return Call("prctl(PR_GET_SHADOW_STACK_STATUS)").result; }
+
+int SystemName(utsname* ret_name) {
+  const auto answer = Call("uname()");
   if (answer.result < 0) return answer.result;
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): as the kernel does
-  int* const cleared = const_cast<int*>(word);
-  *cleared = 0;
-  // What a helper has left.
-  if (!answer.bytes.empty()) reinterpret_cast<SharedAnswer*>(cleared)->answer = answer.bytes[0];
+  const std::string release = answer.is_given ? answer.bytes : "6.1.0-13-amd64";
+  (void)std::snprintf(ret_name->release, sizeof(ret_name->release), "%s", release.c_str());
   return 0;
 }
 
@@ -483,6 +526,14 @@ int SetSignalAction(int signal, const struct sigaction* action, struct sigaction
   return result;
 }
 
+int SetSignalMask(const SignalSet& mask, SignalSet* ret_old) {
+  const int result = Call("sigprocmask(", NameMask(mask), ")").result;
+  if (result == 0 && ret_old != nullptr) *ret_old = Kernel().memory().old_mask;
+  return result;
+}
+
+int TakeSignal(int signal) { return Call("sigtimedwait(", NameSignal(signal), ")").result; }
+
 uid_t EffectiveUserId() { return static_cast<uid_t>(Call("geteuid()").result); }
 gid_t EffectiveGroupId() { return static_cast<gid_t>(Call("getegid()").result); }
 int SetAllUserIds(uid_t uid) { return Call("setresuid(", uid, ")").result; }
@@ -490,3 +541,25 @@ int SetAllGroupIds(gid_t gid) { return Call("setresgid(", gid, ")").result; }
 int DropSupplementaryGroups() { return Call("setgroups(0)").result; }
 
 }  // namespace nsenter::sys
+
+namespace nsenter::machine {
+
+// NOLINTNEXTLINE(google-build-using-namespace): as above
+using namespace nsenter::test;
+
+bool IsBuiltToCopyMemory() { return Kernel().machine().is_built_to_copy; }
+bool HasSanitizer() { return Kernel().machine().has_sanitizer; }
+bool HasShadowStack() { return Kernel().machine().has_shadow_stack; }
+bool IsBeingLoaded(int /*thread_id*/) { return Kernel().machine().is_being_loaded; }
+
+int* FindCachedThreadId(int thread_id, void* /*robust_list*/, int* /*tid_address*/) {
+  int* const cached = Kernel().memory().cached_id;
+  return cached != nullptr && *cached == thread_id ? cached : nullptr;
+}
+
+RestartableSequences LibcsRestartableSequences() {
+  if (!Kernel().machine().has_rseq) return {};
+  return {.area = Kernel().memory().rseq_area, .size = 32, .signature = 7};
+}
+
+}  // namespace nsenter::machine

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A kernel that says what a test tells it to. Programs that are linked with it have its definitions
-// of nsenter::sys instead of those in cpp/sys.cc.
+// of nsenter::sys and nsenter::machine instead of those in cpp/sys.cc and cpp/machine.cc.
 
 #pragma once
 
 #include "base.h"
+#include "sys.h"
 
 #include <csignal>
 #include <cstddef>
@@ -24,7 +25,9 @@ namespace nsenter::test {
 ///     setns(3, CLONE_NEWNET) = EPERM
 ///     close(3)
 ///
-/// The line "memory is copied" says that no process can share another's.
+/// Other lines say what kind of machine it is (nsenter::machine), wherever they stand: "memory is
+/// copied" (by a build with NSEXEC_COPY_MEMORY), "there is a sanitizer", "there is a shadow stack",
+/// "the code is being loaded" and "libc has restartable sequences".
 ///
 /// What stands behind the "=" is the answer: a number, the name of an error or of another constant,
 /// two numbers in brackets, or, in quotes, bytes, among them "\<SIZE:NUMBER>" for a number in this
@@ -50,26 +53,42 @@ class ScriptedKernel {
   Answer Take(const std::string& call);
   void ExpectNothingLeft();
 
-  /// What the pointers refer to that the kernel hands out or is given; tid and robust_list are
-  /// named so in calls.
+  /// What the pointers refer to that the kernel hands out or is given; tid, robust_list and
+  /// rseq_area are named so in calls.
   struct Memory {
-    // As they lie in glibc's thread structure.
-    int tid = 0;
-    int between[sizeof(void*) == 8 ? 3 : 1] = {};
+    int tid = 0;               // where the kernel clears a word
+    int* cached_id = nullptr;  // where libc has the thread's id, if that stands there
     int robust_list = 0;
-    bool copies = false;
+    char rseq_area[64] = {};
     struct sigaction old_action = {};
+    // Blocked at first, and named "before" in calls: SIGTERM.
+    sys::SignalSet old_mask = {{1UL << (SIGTERM - 1)}};
+    stack_t old_stack = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
     std::vector<std::unique_ptr<char[]>> mappings;
   };
   [[nodiscard]] Memory& memory() { return memory_; }
+
+  /// What nsenter::machine says.
+  struct Machine {
+    bool is_built_to_copy = false;
+    bool has_sanitizer = false;
+    bool has_shadow_stack = false;
+    bool is_being_loaded = false;
+    bool has_rseq = false;
+  };
+  [[nodiscard]] const Machine& machine() const { return machine_; }
 
  private:
   struct Line {
     std::string call;
     std::string answer;
   };
+  /// True if a line is about the machine.
+  bool TakeMachineLine(std::string_view line);
+
   std::deque<Line> script_;
   Memory memory_;
+  Machine machine_;
 };
 
 }  // namespace nsenter::test

@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <initializer_list>
@@ -176,12 +174,12 @@ void ExpectAboveStdio(int closed) {
                      for (int fd = 0; fd < 3; ++fd) {
                        if ((closed >> fd & 1) != 0) close(fd);
                      }
-                     int fds[6];
+                     int fds[4];
                      fds[0] = sys::Open(AT_FDCWD, "/dev/null", O_RDONLY);
                      fds[1] = sys::OpenPidfd(getpid());
                      // Old kernels do not have it, and neither has valgrind.
                      if (fds[1] == -ENOSYS) fds[1] = sys::Open(AT_FDCWD, "/dev/null", O_RDONLY);
-                     bool right = sys::Pipe(fds + 2) == 0 && sys::SocketPair(fds + 4) == 0;
+                     bool right = sys::Pipe(fds + 2) == 0;
                      for (const int fd : fds) {
                        right = right && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC;
                      }
@@ -209,9 +207,9 @@ TEST(Sys, DescriptorsThatAreAboveStdioStayWhereTheyAre) {
 
 #ifndef NSEXEC_EMULATED  // as above
 
-/// Makes a pair with standard input and output free and `limit` descriptors allowed, of which one
+/// Makes a pipe with standard input and output free and `limit` descriptors allowed, of which one
 /// at least would have to be moved to a number that is not.
-void ExpectNothingLeftOfPair(int (*make)(int ret_fds[2]), rlim_t limit, int error) {
+void ExpectNothingLeftOfPipe(rlim_t limit, int error) {
   SCOPED_TRACE(limit);
   test::ExpectExit(test::RunInChild([=] {
                      sys::CloseAllFrom(3);
@@ -220,7 +218,7 @@ void ExpectNothingLeftOfPair(int (*make)(int ret_fds[2]), rlim_t limit, int erro
                      const rlimit few = {limit, limit};
                      bool right = setrlimit(RLIMIT_NOFILE, &few) == 0;
                      int fds[2];
-                     right = right && make(fds) == -error;
+                     right = right && sys::Pipe(fds) == -error;
                      for (int fd = 0; fd < 5; ++fd) {
                        right = right && (fcntl(fd, F_GETFD) != -1) == (fd == 2);
                      }
@@ -229,30 +227,26 @@ void ExpectNothingLeftOfPair(int (*make)(int ret_fds[2]), rlim_t limit, int erro
                    0, "");
 }
 
-TEST(Sys, NothingIsLeftOfAPairThatCannotBeMoved) {
-  for (const auto make : {sys::Pipe, sys::SocketPair}) {
-    ExpectNothingLeftOfPair(make, 3, EINVAL);  // there is no number above 2
-    ExpectNothingLeftOfPair(make, 4, EMFILE);  // there is one, but no second
-  }
+TEST(Sys, NothingIsLeftOfAPipeThatCannotBeMoved) {
+  ExpectNothingLeftOfPipe(3, EINVAL);  // there is no number above 2
+  ExpectNothingLeftOfPipe(4, EMFILE);  // there is one, but no second
 }
 
-TEST(Sys, NothingIsLeftOfAPairThatAFilterDoesNotLetBeMoved) {
-  for (const auto make : {sys::Pipe, sys::SocketPair}) {
-    test::ExpectExit(test::RunInChild([=] {
-                       sys::CloseAllFrom(3);
-                       close(0);
-                       close(1);
-                       Forbid({SYS_fcntl});
-                       int fds[2];
-                       bool right = make(fds) == -EPERM;
-                       for (int fd = 0; fd < 5; ++fd) {
-                         struct stat status = {};
-                         right = right && (fstat(fd, &status) == 0) == (fd == 2);
-                       }
-                       _exit(right ? 0 : 1);
-                     }),
-                     0, "");
-  }
+TEST(Sys, NothingIsLeftOfAPipeThatAFilterDoesNotLetBeMoved) {
+  test::ExpectExit(test::RunInChild([] {
+                     sys::CloseAllFrom(3);
+                     close(0);
+                     close(1);
+                     Forbid({SYS_fcntl});
+                     int fds[2];
+                     bool right = sys::Pipe(fds) == -EPERM;
+                     for (int fd = 0; fd < 5; ++fd) {
+                       struct stat status = {};
+                       right = right && (fstat(fd, &status) == 0) == (fd == 2);
+                     }
+                     _exit(right ? 0 : 1);
+                   }),
+                   0, "");
 }
 
 #endif
@@ -289,73 +283,92 @@ TEST(Sys, MemoryIsFreshAndGivenBack) {
   EXPECT_EQ(errno, ENOMEM);
 }
 
-/// What the kernel says, where the core asks the processor.
-bool HasShadowStack() {
-#if defined(__x86_64__)
-  return test::ReadFile("/proc/self/status").find("shstk") != std::string::npos;
-#else
-  unsigned long status = 0;
-  constexpr int kGetShadowStackStatus = 74;  // newer than the headers
-  return prctl(kGetShadowStackStatus, &status, 0L, 0L, 0L) == 0 && (status & 1U) != 0;
-#endif
-}
+/// Another area than libc's for restartable sequences, which the kernel takes if there is none.
+alignas(32) constinit char other_area[32] = {};
 
-#if defined(__SANITIZE_ADDRESS__) || defined(NSEXEC_COPY_MEMORY) || \
-    (defined(__GLIBC__) && !defined(RSEQ_SIG))
-constexpr bool kBuiltToShareMemory = false;
-#else
-constexpr bool kBuiltToShareMemory = true;
-#endif
-
-// sanitizer_test is the other half.
-TEST(Sys, MemoryIsSharedWhereNothingSpeaksAgainstIt) {
-  EXPECT_EQ(sys::CanShareMemory(), kBuiltToShareMemory && !HasShadowStack());
-}
-
-#ifdef RSEQ_SIG
-
-/// rseq(2) with the size that every kernel takes.
-long RegisterSequences(void* area, int flags) {
-  constexpr unsigned kSize = 32;
-  return syscall(SYS_rseq, area, kSize, flags, RSEQ_SIG);
-}
-
-TEST(Sys, RestartableSequencesAreRegisteredAgain) {
-  NEEDS(__rseq_size != 0, "restartable sequences, from the kernel and from libc");
+TEST(Sys, RestartableSequencesAreRegisteredOnce) {
   test::ExpectSilentSuccess(test::RunInChild([] {
-    void* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
-    ASSERT_EQ(RegisterSequences(area, RSEQ_FLAG_UNREGISTER), 0);
-    EXPECT_EQ(sys::RestoreRestartableSequences(), 0);
-    // EBUSY: registered just so. With another address or size it is EINVAL.
-    EXPECT_EQ(RegisterSequences(area, 0), -1);
-    EXPECT_EQ(errno, EBUSY);
+#ifdef RSEQ_SIG
+    if (__rseq_size != 0) {
+      void* const libcs = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
+      const unsigned size = std::max(__rseq_size, 32U);
+      EXPECT_EQ(sys::RegisterRestartableSequences(libcs, size, RSEQ_SIG), -EBUSY);
+      EXPECT_EQ(sys::UnregisterRestartableSequences(libcs, size, RSEQ_SIG + 1), -EPERM);
+      EXPECT_EQ(sys::UnregisterRestartableSequences(libcs, size, RSEQ_SIG), 0);
+    }
+#endif
+    const int registered = sys::RegisterRestartableSequences(other_area, sizeof(other_area), 7);
+    if (registered == -ENOSYS) return;
+    EXPECT_EQ(registered, 0);
+    EXPECT_EQ(sys::RegisterRestartableSequences(other_area, sizeof(other_area), 7), -EBUSY);
+    EXPECT_EQ(sys::RegisterRestartableSequences(other_area + 8, sizeof(other_area), 7), -EINVAL);
+    EXPECT_EQ(sys::UnregisterRestartableSequences(other_area, sizeof(other_area), 7), 0);
+    EXPECT_EQ(sys::UnregisterRestartableSequences(other_area, sizeof(other_area), 7), -EINVAL);
   }));
 }
 
-// libc decides when the program starts, so this is one of its own.
-TEST(Sys, RestartableSequencesAreNotRegisteredIfLibcDoesNot) {
-  constexpr const char* kNone = "glibc.pthread.rseq=0";
-  const char* const tunables = getenv("GLIBC_TUNABLES");
-  if (tunables == nullptr || std::strcmp(tunables, kNone) != 0) {
-    const test::Outcome outcome = test::RunInChild([=] {
-      setenv("GLIBC_TUNABLES", kNone, 1);
-      execl("/proc/self/exe", "sys_test", "--gtest_filter=*AreNotRegisteredIfLibcDoesNot", nullptr);
-    });
-    EXPECT_EQ(outcome.status, 0) << outcome.output;
-    EXPECT_NE(outcome.output.find("[  PASSED  ] 1 test."), std::string::npos) << outcome.output;
-    return;
-  }
-  ASSERT_EQ(__rseq_size, 0U);
-  const bool kernel_has_them = syscall(SYS_rseq, nullptr, 0, 0, 0) == 0 || errno != ENOSYS;
-  EXPECT_EQ(sys::RestoreRestartableSequences(), 0);
-  // Else the kernel would not take another.
-  alignas(32) static char area[32];
-  EXPECT_EQ(RegisterSequences(area, 0) == 0 ? 0 : errno, kernel_has_them ? 0 : ENOSYS);
+#endif
+
+TEST(Sys, AlternateStackIsToldAndSet) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    static char memory[1UL << 16U];
+    stack_t before = {};
+    EXPECT_EQ(sys::SetAlternateStack(nullptr, &before), 0);
+    const stack_t stack = {.ss_sp = memory, .ss_flags = 0, .ss_size = sizeof(memory)};
+    EXPECT_EQ(sys::SetAlternateStack(&stack, nullptr), 0);
+    stack_t told = {};
+    EXPECT_EQ(sys::SetAlternateStack(nullptr, &told), 0);
+    EXPECT_EQ(told.ss_sp, memory);
+    EXPECT_EQ(told.ss_size, sizeof(memory));
+    EXPECT_EQ(told.ss_flags & SS_DISABLE, 0);
+    EXPECT_EQ(sys::SetAlternateStack(&before, &told), 0);
+    EXPECT_EQ(told.ss_sp, memory);
+  }));
 }
 
-#endif
+TEST(Sys, SignalMaskIsTheKernels) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    sys::SignalSet before = {};
+    EXPECT_EQ(sys::SetSignalMask(sys::kAllSignals, &before), 0);
+    sigset_t mask;
+    EXPECT_EQ(sigprocmask(SIG_SETMASK, nullptr, &mask), 0);
+    for (const int signal : {SIGHUP, SIGTERM, SIGCHLD, SIGRTMIN, SIGRTMAX}) {
+      EXPECT_EQ(sigismember(&mask, signal), 1) << signal;
+    }
+    for (const unsigned long bits : before.bits) EXPECT_EQ(bits, 0U);
+    EXPECT_EQ(sys::SetSignalMask(before, nullptr), 0);
+    EXPECT_EQ(sigprocmask(SIG_SETMASK, nullptr, &mask), 0);
+    EXPECT_EQ(sigisemptyset(&mask), 1);
+  }));
+}
 
-#endif
+TEST(Sys, ASignalIsTakenIfItIsPending) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    EXPECT_EQ(sys::SetSignalMask(sys::kAllSignals, nullptr), 0);
+    for (const int signal : {SIGHUP, SIGTERM, SIGRTMAX}) {
+      EXPECT_EQ(sys::TakeSignal(signal), -EAGAIN);
+      EXPECT_EQ(kill(getpid(), signal), 0);
+    }
+    EXPECT_EQ(sys::TakeSignal(SIGUSR1), -EAGAIN) << "and no other one";
+    for (const int signal : {SIGHUP, SIGTERM, SIGRTMAX}) {
+      EXPECT_EQ(sys::TakeSignal(signal), signal);
+      EXPECT_EQ(sys::TakeSignal(signal), -EAGAIN);
+    }
+  }));
+}
+
+TEST(Sys, TheNameIsTheKernels) {
+  utsname name = {};
+  utsname told = {};
+  ASSERT_EQ(uname(&told), 0);
+  EXPECT_EQ(sys::SystemName(&name), 0);
+  EXPECT_STREQ(name.release, told.release);
+}
+
+TEST(Sys, ShadowStackStatusIsAnAnswerOrAnError) {
+  const int status = sys::ShadowStackStatus();
+  EXPECT_TRUE(status == -EINVAL || status >= 0) << status;
+}
 
 TEST(Sys, IdsAreThoseOfTheKernel) {
   EXPECT_EQ(sys::ProcessId(), getpid());

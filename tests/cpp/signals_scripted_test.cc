@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "sigpipe.h"
+#include "signals.h"
 
 #include "expect.h"
 #include "scripted_kernel.h"
@@ -36,6 +36,37 @@ TEST(IgnoredSigpipe, SaysWhatFailed) {
   IgnoredSigpipe sigpipe;
   EXPECT_ERROR(sigpipe.Start(), "failed to ignore SIGPIPE: Operation not permitted");
   EXPECT_ERROR(sigpipe.End(), "failed to stop ignoring SIGPIPE: Operation not permitted");
+}
+
+TEST(BlockedSignals, AreAllUntilTheMaskBefore) {
+  ScriptedKernel kernel(R"(
+    sigprocmask(all)
+    sigprocmask(before)
+  )");
+  BlockedSignals signals;
+  EXPECT_SUCCESS(signals.Block());
+  EXPECT_SUCCESS(signals.Restore());
+}
+
+TEST(BlockedSignals, SayWhatFailed) {
+  const ScriptedKernel kernel(R"(
+    sigprocmask(all) = EPERM
+    sigprocmask(none) = EPERM
+  )");
+  BlockedSignals signals;
+  EXPECT_ERROR(signals.Block(), "failed to block signals: Operation not permitted");
+  EXPECT_ERROR(signals.Restore(), "failed to unblock signals: Operation not permitted");
+}
+
+TEST(BlockedSignals, DropAHangUpIfThereIsOne) {
+  const ScriptedKernel kernel(R"(
+    sigtimedwait(SIGHUP) = 1
+    sigtimedwait(SIGHUP) = EAGAIN
+    sigtimedwait(SIGHUP) = EPERM
+  )");
+  EXPECT_SUCCESS(BlockedSignals::DropHangUp());
+  EXPECT_SUCCESS(BlockedSignals::DropHangUp());
+  EXPECT_ERROR(BlockedSignals::DropHangUp(), "failed to drop SIGHUP: Operation not permitted");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "sigpipe.h"
+#include "signals.h"
 
 #include "child.h"
 #include "expect.h"
@@ -50,6 +50,43 @@ TEST(IgnoredSigpipe, PutsAHandlerBackAsItWas) {
     EXPECT_EQ(after.sa_flags & (SA_RESTART | SA_NODEFER), SA_RESTART | SA_NODEFER);
     EXPECT_EQ(sigismember(&after.sa_mask, SIGUSR1), 1);
     EXPECT_EQ(sigismember(&after.sa_mask, SIGUSR2), 0);
+  }));
+}
+
+volatile std::sig_atomic_t counted = 0;
+void Count(int /*signal*/) { counted = counted + 1; }
+
+TEST(BlockedSignals, StayPendingUntilTheMaskBeforeIsBack) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMAX}) (void)std::signal(signal, Count);
+    sigset_t before;
+    sigemptyset(&before);
+    sigaddset(&before, SIGUSR2);
+    ASSERT_EQ(sigprocmask(SIG_SETMASK, &before, nullptr), 0);
+    BlockedSignals signals;
+    EXPECT_SUCCESS(signals.Block());
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMAX}) EXPECT_EQ(raise(signal), 0);
+    EXPECT_EQ(counted, 0);
+    EXPECT_SUCCESS(signals.Restore());
+    EXPECT_EQ(counted, 2) << "all but the one that was blocked before";
+    sigset_t after;
+    ASSERT_EQ(sigprocmask(SIG_SETMASK, nullptr, &after), 0);
+    EXPECT_EQ(sigismember(&after, SIGUSR2), 1);
+    EXPECT_EQ(sigismember(&after, SIGUSR1), 0);
+  }));
+}
+
+TEST(BlockedSignals, DropAHangUpAndNothingElse) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    for (const int signal : {SIGHUP, SIGTERM}) (void)std::signal(signal, Count);
+    BlockedSignals signals;
+    EXPECT_SUCCESS(signals.Block());
+    EXPECT_EQ(kill(getpid(), SIGHUP), 0);
+    EXPECT_EQ(kill(getpid(), SIGTERM), 0);
+    EXPECT_SUCCESS(BlockedSignals::DropHangUp());
+    EXPECT_SUCCESS(BlockedSignals::DropHangUp()) << "there is none any more";
+    EXPECT_SUCCESS(signals.Restore());
+    EXPECT_EQ(counted, 1) << "SIGTERM";
   }));
 }
 

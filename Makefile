@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check sweep soak fuzz matrix coverage mutate bench lint format clean
+.PHONY: help demo test check sweep soak fuzz model matrix coverage mutate bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
-	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, fuzzers, some mutants'
+	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, a model, fuzzers, some mutants'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'
+	@echo 'make model   go through all interleavings of a launch, in a model of it, and check that planted errors are found'
 	@echo 'make matrix  print which combinations of namespaces come to the same as with runc, and which do not, and why'
 	@echo 'make coverage  count the lines and branches of cpp/ that tests reach'
 	@echo 'make mutate  change the core in one place after the other, and see whether a test notices'
@@ -41,6 +42,10 @@ fuzz:
 	@scripts/setup
 	@tests/fuzz/run
 	@tests/fuzz/run planted
+
+model:
+	@scripts/setup check
+	@tests/model/run
 
 matrix:
 	@scripts/setup

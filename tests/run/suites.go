@@ -53,6 +53,7 @@ func checkSuites() []suite {
 	}
 	return append(suites,
 		suite{"check uml", printingCommand("tests/uml/run")},
+		suite{"check model", printingCommand("tests/model/run")},
 		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
 		// Of one small file, so that `make mutate`, which takes its time, goes on working.
 		suite{"check mutants", printingCommand("go", "run", "./tests/mutate", "gate.cc")})

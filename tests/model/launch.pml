@@ -154,16 +154,21 @@ bool go;          /* the init process runs as a Go program */
 #define INHERIT(end, from, to) end = end | ((end & from) -> to : 0)
 
 /* do_exit: first exit_mm. Then the descriptors, in whatever order (a last close may be put off until exit_task_work), and
- * SIGHUP (disassociate_ctty) before, after or in between. Last exit_notify. Nobody waits for a reader to be gone, so readers
- * are closed together. */
+ * SIGHUP (disassociate_ctty) before, after or in between. Last exit_notify. What nobody can see is done at once: that an end is
+ * closed which somebody else holds as well (who waits for its end waits for him, and may be slow when he has closed it), and
+ * that an end is closed from which is read (nobody waits for that). */
 #define LET_GO(me) on_frame = on_frame & ~(me); on_static = on_static & ~(me)
 #define CLOSE_READERS(me) CLOSE(g_r, me); CLOSE(r_r, me); CLOSE(a_r, me)
+#define CLOSE_COPY(end, me) end = ((end & ~(me)) -> end & ~(me) : end)
+#define CLOSE_COPIES(me) \
+  CLOSE_COPY(pipe_c, me); CLOSE_COPY(g_w, me); CLOSE_COPY(r_w, me); CLOSE_COPY(a_w, me); \
+  CLOSE_COPY(s_o, me); CLOSE_COPY(s_c, me)
 #define CLOSING(end, me) :: atomic { (end & me) -> CLOSE(end, me) }
 #ifdef PLANT_DESCRIPTORS_BEFORE_MEMORY
-#define EXIT_MM(me) atomic { CLOSE_READERS(me) }
+#define EXIT_MM(me) atomic { CLOSE_READERS(me); CLOSE_COPIES(me) }
 #define LATE_EXIT_MM(me) atomic { LET_GO(me) }
 #else
-#define EXIT_MM(me) atomic { LET_GO(me); CLOSE_READERS(me) }
+#define EXIT_MM(me) atomic { LET_GO(me); CLOSE_READERS(me); CLOSE_COPIES(me) }
 #define LATE_EXIT_MM(me)
 #endif
 /* exit_notify, with what nobody will look at any more, so that states which differ in nothing else are one. */
@@ -224,15 +229,21 @@ active proctype Parent() {
   parent_done = true;
   STEP(parent_has_it, P, false, skip);
 
+#ifndef EXEC
   /* End of file on INITPIPE. */
   STEP(parent_reaps_launched, P, ended & STARTED, skip);
+#endif
 
 parent_gives_up:
+#ifdef EXEC
+  skip; /* it has not read the reply, and knows nobody whom it could kill */
+#else
   if
   :: atomic { had_reply -> doomed = doomed | (I & ~exiting); faulted = true }
      STEP(parent_reaps_init, P, ended & I, skip)
   :: else
   fi;
+#endif
   exiting = exiting | P;
 
 gone:
@@ -277,6 +288,7 @@ active proctype Original() {
   STEP(original_leaves, O, true, EXIT_0(O));
 
 gone:
+  EXIT_MM(O);
   do
   CLOSING(s_o, O)
   CLOSING(s_c, O)
@@ -284,6 +296,7 @@ gone:
   HANGING_UP
   :: else -> break
   od;
+  LATE_EXIT_MM(O);
   EXIT_NOTIFY(O, s_pid = false)
 }
 #endif

@@ -51,9 +51,11 @@ func checkSuites() []suite {
 	for _, machine := range []string{"clang", "s390x", "i386", "arm64", "riscv64"} {
 		suites = append(suites, suite{"check foreign " + machine, printingCommand("tests/foreign/run", machine)})
 	}
+	for _, part := range []string{"names", "configurations", "planted"} {
+		suites = append(suites, suite{"check model " + part, printingCommand("tests/model/run", part)})
+	}
 	return append(suites,
 		suite{"check uml", printingCommand("tests/uml/run")},
-		suite{"check model", printingCommand("tests/model/run")},
 		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
 		// Of one small file, so that `make mutate`, which takes its time, goes on working.
 		suite{"check mutants", printingCommand("go", "run", "./tests/mutate", "gate.cc")})

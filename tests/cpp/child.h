@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <gtest/gtest.h>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,17 @@ class TemporaryFolder {
 /// False under valgrind, which forks instead: a child that cannot execute a program then has no way
 /// to say so.
 bool VforkSharesMemory();
+
+/// From now on these system calls fail with EPERM, as under a filter of a container's. Not under
+/// emulators and valgrind (NSEXEC_EMULATED), which have no filters.
+void Forbid(std::initializer_list<int> calls);
+
+/// From now on no process can be created that shares memory (CLONE_VM), as above.
+void ForbidSharingMemory();
+
+/// Makes the kernel one without CONFIG_CHECKPOINT_RESTORE, as far as this process can tell
+/// (PR_GET_TID_ADDRESS), as above.
+void HideThreadIdAddress();
 
 /// True if a test that needs something that is missing has to fail.
 bool MustNotSkip();

@@ -9,13 +9,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <iterator>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace nsenter {
@@ -44,31 +42,10 @@ void ExpectLibcsThreadIdToBeRight() {
 
 TEST(CloneCopy, LeavesLibcsThreadIdRight) { ExpectInSibling(ExpectLibcsThreadIdToBeRight); }
 
-/// Makes the kernel one without CONFIG_CHECKPOINT_RESTORE, as far as this process can tell. False
-/// if it has no filters.
-bool HideThreadIdAddress() {
-  constexpr unsigned kNumber = offsetof(seccomp_data, nr);
-  // The half of a 64-bit argument that holds the number.
-  constexpr unsigned kLowHalf = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
-  constexpr unsigned kArgument = offsetof(seccomp_data, args) + kLowHalf;
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNumber),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kArgument),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_GET_TID_ADDRESS, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program = {std::size(filter), filter};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
-}
-
+#ifndef NSEXEC_EMULATED  // there are no filters
 TEST(CloneCopy, LeavesLibcsThreadIdRightIfTheKernelDoesNotTellItsAddress) {
-  const test::Outcome can_hide = test::RunInChild([] { _exit(HideThreadIdAddress() ? 0 : 1); });
-  NEEDS(can_hide.status == 0, "a kernel with seccomp filters");
   const test::Outcome outcome = test::RunInChild([] {
-    ASSERT_TRUE(HideThreadIdAddress());
+    test::HideThreadIdAddress();
     int* address = nullptr;
     ASSERT_EQ(sys::ThreadIdAddress(&address), -EINVAL);
     const Result<pid_t> pid = CloneCopy(Kinship::kSibling, "a sibling");
@@ -77,6 +54,7 @@ TEST(CloneCopy, LeavesLibcsThreadIdRightIfTheKernelDoesNotTellItsAddress) {
   });
   test::ExpectSilentSuccess(outcome);
 }
+#endif
 
 TEST(CloneCopy, CanRaiseASignalInItself) {
   ExpectInSibling([] {
@@ -135,6 +113,68 @@ TEST(CloneCopy, TellsThePidAndCopiesMemory) {
   close(fds[1]);
   test::ExpectSilentSuccess(outcome);
 }
+
+TEST(CloneCopy, IsOursIfSoAsked) {
+  const test::Outcome outcome = test::RunInChild([] {
+    const pid_t parent = getpid();
+    const Result<pid_t> pid = CloneCopy(Kinship::kChild, "a child");
+    ASSERT_EQ(test::Describe(pid), "success");
+    if (pid.value() == 0) {
+      EXPECT_EQ(getppid(), parent);
+      ExpectLibcsThreadIdToBeRight();
+      return;
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(pid.value(), &status, 0), pid.value()) << "SIGCHLD is how it ends";
+    EXPECT_EQ(status, 0);
+  });
+  test::ExpectSilentSuccess(outcome);
+  EXPECT_TRUE(outcome.siblings.empty());
+}
+
+// Valgrind knows no such processes.
+#ifndef NSEXEC_EMULATED
+
+TEST(CloneSharingMemory, SharesItAndEnds) {
+  for (const Kinship kinship : {Kinship::kSibling, Kinship::kChild}) {
+    test::ExpectSilentSuccess(test::RunInChild([=] {
+      int ends[2];
+      ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+      static volatile pid_t seen = 0;
+      static volatile pid_t parent = 0;
+      const auto look = [](void* argument) -> int {
+        seen = getpid();
+        parent = getppid();
+        *static_cast<int*>(argument) = 7;
+        sys::Exit(0);
+      };
+      int number = 0;
+      const pid_t pid = CloneSharingMemory(kinship, look, &number, nullptr);
+      ASSERT_GT(pid, 0);
+      close(ends[1]);
+      char byte = 0;
+      EXPECT_EQ(read(ends[0], &byte, 1), 0) << "waits for its end";
+      EXPECT_EQ(number, 7);
+      EXPECT_EQ(seen, pid);
+      EXPECT_EQ(parent, kinship == Kinship::kChild ? getpid() : getppid());
+      if (kinship == Kinship::kChild) {
+        EXPECT_EQ(waitpid(pid, nullptr, 0), pid);
+      }
+    }));
+  }
+}
+
+TEST(CloneSharingMemory, SaysThatItIsRefused) {
+  test::ExpectSilentSuccess(test::RunInChild([] {
+    test::ForbidSharingMemory();
+    const auto exit = [](void*) -> int { sys::Exit(0); };
+    EXPECT_EQ(CloneSharingMemory(Kinship::kSibling, exit, nullptr, nullptr), -EPERM);
+    const Result<pid_t> copy = CloneCopy(Kinship::kSibling, "a sibling");
+    EXPECT_EQ(test::Describe(copy), "success") << "a copy is not";
+  }));
+}
+
+#endif
 
 TEST(CloneCopy, CanCloneAgain) {
   ExpectInSibling([] {

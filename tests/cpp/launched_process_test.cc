@@ -192,6 +192,24 @@ TEST(Helper, IsMissedWhenItIsKilled) {
   }
 }
 
+#ifndef NSEXEC_EMULATED  // there are no filters
+TEST(Helper, HasACopyIfSharingIsRefused) {
+  NEEDS_ROOT();
+  const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");
+  const test::Outcome outcome = test::RunInChild([&] {
+    test::ForbidSharingMemory();
+    const Result<OwnProc> proc = OwnProc::Open();
+    Result<Helper> helper = StartHelper(bootstrap, proc.value(), true);
+    ASSERT_EQ(test::Describe(helper), "success");
+    ASSERT_EQ(unshare(CLONE_NEWUSER), 0);
+    EXPECT_SUCCESS(helper.value().WriteMaps());
+    EXPECT_EQ(Own("uid_map"), "0 100000 10\n");
+  });
+  test::ExpectSilentSuccess(outcome);
+  EXPECT_EQ(outcome.siblings.size(), 1U);
+}
+#endif
+
 TEST(Helper, IsReapedIfItIsAChild) {
   NEEDS_ROOT();
   const Bootstrap bootstrap = NewUserNamespace("0 100000 10\n", "0 100000 10\n");

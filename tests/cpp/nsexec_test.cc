@@ -5,17 +5,22 @@
 #include "child.h"
 
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
 #include <functional>
 #include <gtest/gtest.h>
+#include <initializer_list>
 #include <pthread.h>
+#include <sched.h>
 #include <set>
 #include <string>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace nsenter {
 namespace {
@@ -48,7 +53,9 @@ std::set<int> OpenFds() {
 }
 
 /// Calls nsexec with `message` on INITPIPE; the init process goes on with `as_init`.
-Flow RunNsexec(const std::string& message, const std::function<void()>& as_init) {
+Flow RunNsexec(
+    const std::string& message, const std::function<void()>& as_init,
+    const std::function<void()>& before = [] {}) {
   int ends[2];
   int log[2];
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -62,9 +69,10 @@ Flow RunNsexec(const std::string& message, const std::function<void()>& as_init)
     clearenv();
     setenv("_LIBCONTAINER_INITPIPE", std::to_string(kInitPipe).c_str(), 1);
     setenv("_LIBCONTAINER_LOGPIPE", std::to_string(kLogPipe).c_str(), 1);
-    const std::set<int> before = OpenFds();
+    before();
+    const std::set<int> open_before = OpenFds();
     nsexec();
-    EXPECT_EQ(OpenFds(), before);
+    EXPECT_EQ(OpenFds(), open_before);
     as_init();
   });
   close(ends[1]);
@@ -76,7 +84,26 @@ Flow RunNsexec(const std::string& message, const std::function<void()>& as_init)
   return flow;
 }
 
-const std::string kNothing("\x10\0\0\0\x30\xf2\0\0\0\0\0\0\0\0\0\0", 16);
+/// A message with these attributes.
+std::string Message(std::initializer_list<std::pair<std::uint16_t, std::string>> attributes) {
+  const auto number = [](auto value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  std::string all;
+  for (const auto& [type, value] : attributes) {
+    all += number(static_cast<std::uint16_t>(4 + value.size())) + number(type) + value;
+    all.resize((all.size() + 3) / 4 * 4);
+  }
+  return number(static_cast<std::uint32_t>(16 + all.size())) + number(std::uint16_t{62000}) +
+         std::string(10, '\0') + all;
+}
+
+const std::string kNothing = Message({});
+const int kNewUser = CLONE_NEWUSER;
+const std::string kNewUserNamespace =
+    Message({{27281, std::string(reinterpret_cast<const char*>(&kNewUser), sizeof(kNewUser))},
+             {27283, std::string("0 100000 10\n\0", 13)},
+             {27284, std::string("0 100000 10\n\0", 13)}});
 
 TEST(Nsexec, ReturnsInASoundProcess) {
   NEEDS_ROOT();
@@ -157,6 +184,58 @@ TEST(Nsexec, JoinsTheNamespacesOfAProcessInTheClassicProtocol) {
   close(ends[0]);
   EXPECT_TRUE(reply.starts_with("{ \"pid\" : ")) << reply;
   EXPECT_TRUE(reply.ends_with(" }\n")) << reply;
+}
+
+// A process with threads goes on in a copy that has one.
+
+/// As a library may have it that was preloaded.
+void StartThread() {
+  std::thread([] {
+    for (;;) pause();
+  }).detach();
+}
+
+TEST(Nsexec, GoesOnInAWorkingCopyWhereThereAreThreads) {
+  NEEDS_ROOT();
+  for (const std::string& message : {kNothing, kNewUserNamespace}) {
+    const Flow flow = RunNsexec(
+        message,
+        [] {
+          pthread_attr_t attributes;
+          EXPECT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
+          pthread_attr_destroy(&attributes);
+          EXPECT_EQ(getsid(0), getpid());
+          EXPECT_EQ(unshare(CLONE_THREAD), 0) << "has one thread";
+        },
+        StartThread);
+    test::ExpectSilentSuccess(flow.outcome);
+    EXPECT_EQ(flow.outcome.siblings.size(), 2U) << "the init process and the copy; no helper";
+    // The copy is stage 1.
+    const std::string goes_on = "there are other threads: process ";
+    const std::size_t at = flow.log.find(goes_on);
+    ASSERT_NE(at, std::string::npos) << flow.log;
+    const std::string copy = std::to_string(std::atoi(flow.log.c_str() + at + goes_on.size()));
+    EXPECT_TRUE(flow.reply.starts_with("{\"stage1_pid\":" + copy + ",\"stage2_pid\":"))
+        << flow.reply;
+  }
+}
+
+TEST(Nsexec, SaysOnceWhatFailsInAWorkingCopy) {
+  const test::Outcome outcome = test::RunInChild([] {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    ASSERT_EQ(write(ends[0], kNothing.data(), kNothing.size()), 16);
+    close(ends[0]);
+    clearenv();
+    setenv("_LIBCONTAINER_INITPIPE", std::to_string(ends[1]).c_str(), 1);
+    StartThread();
+    nsexec();
+    ADD_FAILURE() << "has returned";
+  });
+  NEEDS_ROOT();
+  test::ExpectExit(outcome, 1, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n");
+  ASSERT_EQ(outcome.siblings.size(), 2U) << "the copy and the init process";
+  for (const int status : outcome.siblings) EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 }  // namespace

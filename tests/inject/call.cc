@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -49,7 +50,6 @@ const std::map<std::uint64_t, const char*>& Names() {
       NAME(exit_group),
       NAME(recvfrom),
       NAME(sendto),
-      NAME(socketpair),
       NAME(pipe2),
       NAME(dup3),
       NAME(close_range),
@@ -66,6 +66,8 @@ const std::map<std::uint64_t, const char*>& Names() {
       NAME(readlinkat),
       NAME(recvmsg),
       NAME(rt_sigprocmask),
+      NAME(rt_sigtimedwait),
+      NAME(sigaltstack),
       NAME(brk),
       NAME(mprotect),
       NAME(kill),
@@ -146,8 +148,7 @@ std::string FileName(pid_t pid, std::uint64_t fd, const KnownFiles& known) {
   if (file == known.output) return "stdout";
   if (file == known.errors) return "stderr";
   if (file == known.console) return "console";
-  if (file.rfind("pipe:", 0) == 0) return "gate";
-  if (file.rfind("socket:", 0) == 0) return "helper socket";
+  if (file.rfind("pipe:", 0) == 0) return "channel";
   if (file == "anon_inode:[pidfd]") return "pidfd";
   if (file.rfind("/proc/", 0) == 0) return WithoutPids(file);
   // net:[4026531840]
@@ -220,6 +221,9 @@ std::string Describe(pid_t pid, const Call& call, const KnownFiles& known) {
       return with(sigabbrev_np(static_cast<int>(call.arguments[0])) != nullptr
                       ? std::string("SIG") + sigabbrev_np(static_cast<int>(call.arguments[0]))
                       : std::to_string(call.arguments[0]));
+    case SYS_clone:
+      // Memory is shared, and not only until a program is executed.
+      return (call.arguments[0] & (CLONE_VM | CLONE_VFORK)) == CLONE_VM ? with("VM") : name;
     case SYS_unshare:
       return with(Flags(call.arguments[0]));
     case SYS_prctl:

@@ -91,7 +91,8 @@ class Enumeration {
     const Plan plan = With(plain, call, Fault::Kind::kErrno, EIO);
     Add("two faults", plan, Second::kSampled);
     Add("two faults", With(plain, call, Fault::Kind::kErrno, ENOMEM), Second::kSampled);
-    Add("in two processes", plan, Second::kElsewhere);
+    // Who does not hear of its threads makes other processes.
+    if (call.name != "unshare(THREAD)") Add("in two processes", plan, Second::kElsewhere);
     Add("on the fatal line too", plan, Second::kOnFatalLine);
     // Where nothing is said but that, so that the number of calls is the same for all logs.
     if (plain.scenario->classic || plain.log_level > 4) return;
@@ -203,6 +204,7 @@ bool AddSecondFault(Second second, Plan& plan, const Observation& first, std::mi
     if (elsewhere ? call.process == before.process : !comes_next) continue;
     if (!call.before_exec || call.ends_process || NeverFails(call.name)) continue;
     if (second == Second::kOnFatalLine && !IsSaying(call)) continue;
+    if (elsewhere && call.name == "unshare(THREAD)") continue;
     candidates.push_back(&call);
   }
   if (candidates.empty() || (second == Second::kOnFatalLine && first.fatal.empty())) return false;

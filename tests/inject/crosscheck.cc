@@ -21,6 +21,8 @@ std::string InjectionOf(const Plan& plan, const Observation& normal) {
   if (plan.faults.size() != 1 || plan.faults[0].kind != Fault::Kind::kErrno) return {};
   // Set-uid programs are none if an unprivileged strace looks.
   if (plan.scenario->tools) return {};
+  // A second thread's calls are counted too.
+  if (plan.scenario->threads) return {};
   const Fault& fault = plan.faults[0];
   const MadeCall* hit = nullptr;
   for (const MadeCall& call : normal.calls) {

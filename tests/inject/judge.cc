@@ -106,6 +106,7 @@ std::string NotSame(const Plan& plan, const Observation& seen, const Observation
   if (plan.strace.empty() && (init == nullptr || init->exit_status() != 0)) {
     return "the program in the init process failed";
   }
+  if (!seen.alternate_stack) return "the alternate stack of the init process is another one";
   if (normal != nullptr && plan.no_namespaces.empty() && seen.state != normal->state) {
     return "the init process is not as it should be: " + seen.state + " AND NOT " + normal->state;
   }
@@ -139,10 +140,26 @@ std::string NeitherSameNorFailed(const Plan& plan, const Observation& seen,
   return Succeeded(seen) ? NotSame(plan, seen, &normal) : NotFailed(plan, seen, nullptr);
 }
 
-Harmless* FindHarmless(std::vector<Harmless>& harmless, const std::string& call,
-                       const std::string& what) {
+/// A failure of what is left to do when the parent has the reply, from which on the init process is the
+/// parent's: it goes on, and the failure is said.
+std::string NotLate(const Plan& plan, const Observation& seen) {
+  const EndedProcess* const launched = seen.Find("launched");
+  if (!seen.bad_reply.empty()) return "the reply: " + seen.bad_reply;
+  if (!seen.returned) return "the init process did not go on";
+  if (launched == nullptr || launched->exit_status() != 1) {
+    return "the launched process's exit status is not 1";
+  }
+  return seen.fatal.empty() && LogCanBeRead(plan) ? "no fatal line" : "";
+}
+
+Harmless* FindHarmless(std::vector<Harmless>& harmless, const std::string& process,
+                       const std::string& call, const std::string& what) {
+  const std::string with_process = process + ":" + call;
   for (Harmless& entry : harmless) {
-    if (fnmatch(entry.call.c_str(), call.c_str(), 0) != 0) continue;
+    if (fnmatch(entry.call.c_str(), call.c_str(), FNM_EXTMATCH) != 0 &&
+        fnmatch(entry.call.c_str(), with_process.c_str(), FNM_EXTMATCH) != 0) {
+      continue;
+    }
     std::istringstream faults(entry.faults);
     for (std::string fault; std::getline(faults, fault, ',');) {
       if (fault == what || (fault == "any" && what != "short" && what != "EINTR")) return &entry;
@@ -161,6 +178,8 @@ Verdict JudgeHarmless(const Plan& plan, const Observation& seen, const Observati
   std::string wrong;
   if (entry.outcome == "explained") {
     wrong = NotFailed(plan, seen, plan.faults[0].process.c_str());
+  } else if (entry.outcome == "late") {
+    wrong = NotLate(plan, seen);
   } else if (entry.outcome == "either") {
     wrong = NeitherSameNorFailed(plan, seen, normal);
   } else {
@@ -190,7 +209,11 @@ std::string NotAsErrno(const Plan& plan, const Observation& seen, const Observat
   if (!EndsWith(line, why)) return "the fatal line does not say why: " + line;
   const std::string purpose = line.substr(0, line.size() - why.size());
   const auto fitting = std::find_if(purposes.begin(), purposes.end(), [&](const Purpose& one) {
-    return one.Fits(fault.process, seen.delivered_names[0], purpose);
+    // A working copy does what the launched process would do.
+    const auto fits = [&](const std::string& process) {
+      return one.Fits(process, seen.delivered_names[0], purpose);
+    };
+    return fits(fault.process) || (fault.process == "copy" && fits("launched"));
   });
   if (fitting == purposes.end()) {
     return purposes.empty() ? "" : "the fatal line does not say what: " + line;
@@ -205,7 +228,8 @@ Verdict JudgeErrno(const Plan& plan, const Observation& seen, const Observation&
   if (wrong.empty()) return {};
   const Fault& fault = plan.faults[0];
   const std::string what = fault.kind == Fault::Kind::kShort ? "short" : NameOfErrno(fault.error);
-  Harmless* const entry = FindHarmless(lists.harmless, seen.delivered_names[0], what);
+  Harmless* const entry =
+      FindHarmless(lists.harmless, fault.process, seen.delivered_names[0], what);
   return entry == nullptr ? Of(wrong) : JudgeHarmless(plan, seen, normal, *entry);
 }
 
@@ -249,11 +273,15 @@ Verdict JudgeTwo(const Plan& plan, const Observation& seen, const Observation& n
   if (Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
   if (seen.fatal.empty() && IsOnLog(seen.delivered_names[1])) {
     const EndedProcess* const launched = seen.Find("launched");
-    if (seen.returned) return Of("nsexec returned, and the launched process failed");
+    // A working copy's, when the parent has the reply.
+    const std::string wrong = NotLate(plan, seen);
+    const bool late = plan.scenario->threads && (wrong.empty() || wrong == "no fatal line");
+    if (seen.returned && !late) return Of("nsexec returned, and the launched process failed");
     if (launched->exit_status() == 1) return {};
     if (plan.faults[0].process == "init" && launched->exit_status() == 0) return {};
     return Of("the launched process's exit status is not 1");
   }
+  if (plan.scenario->threads && NotLate(plan, seen).empty()) return {};
   return Of(NotFailed(plan, seen, plan.faults[0].process.c_str()));
 }
 
@@ -270,7 +298,8 @@ Verdict JudgeTwoProcesses(const Plan& plan, const Observation& seen, const Obser
   const bool reported = seen.bad_reply.empty();
   if (seen.returned) {
     // From the reply on the init process is the parent's.
-    return Of(reported && hit("launched", Fault::Kind::kKill)
+    const bool late = plan.scenario->threads && NotLate(plan, seen).empty();
+    return Of(late || (reported && hit("launched", Fault::Kind::kKill))
                   ? ""
                   : "nsexec returned, and the launched process failed");
   }

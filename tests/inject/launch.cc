@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <linux/capability.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -72,6 +73,7 @@ Launch::Launch(const Plan& plan, pid_t fixture, int program)
   initpipe.fd = ends[0];
   their_initpipe_.fd = ends[1];
   if (plan.scenario->console) OpenConsole();
+  if (plan.scenario->leads_session) OpenTerminal();
   known_ = {.initpipe = FileOf(their_initpipe_.fd),
             .log = FileOf(log.write.fd),
             .output = FileOf(output.write.fd),
@@ -79,7 +81,10 @@ Launch::Launch(const Plan& plan, pid_t fixture, int program)
             .console = console_path_};
   environment_ = EnvironmentOf(*plan.scenario, fixture, console_path_, plan.log_level);
   if (plan.memory >= 0) memory_ = std::make_unique<Cgroup>(CgroupLimit::kMemory, plan.memory);
-  if (plan.pids >= 0) processes_ = std::make_unique<Cgroup>(CgroupLimit::kProcesses, plan.pids);
+  const long threads = plan.scenario->threads ? 1 : 0;  // which are counted
+  if (plan.pids >= 0) {
+    processes_ = std::make_unique<Cgroup>(CgroupLimit::kProcesses, plan.pids + threads);
+  }
 }
 
 void Launch::OpenConsole() {
@@ -91,6 +96,15 @@ void Launch::OpenConsole() {
   console_path_ = path;
   // Reading from the other side is an error whenever nobody has this one open.
   held_console_.fd = Must(open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path);
+}
+
+void Launch::OpenTerminal() {
+  terminal_.fd = Must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "posix_openpt");
+  Must(grantpt(terminal_.fd), "grantpt");
+  Must(unlockpt(terminal_.fd), "unlockpt");
+  char path[64];
+  if (ptsname_r(terminal_.fd, path, sizeof(path)) != 0) Die("ptsname");
+  own_terminal_.fd = Must(open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path);
 }
 
 void Launch::SendMessage() {
@@ -111,8 +125,9 @@ void Launch::Start() {
   for (const Fd* fd : {&log.read, &output.read, &errors.read}) {
     if (fd->fd >= 0) fcntl(fd->fd, F_SETFL, O_NONBLOCK);
   }
-  // The parent and the launched process take two.
-  if (plan_.free_pids >= 0) pids_ = std::make_unique<PidLimit>(plan_.free_pids + 2);
+  // The parent and the launched process take two, and its second thread one.
+  const long taken = plan_.scenario->threads ? 3 : 2;
+  if (plan_.free_pids >= 0) pids_ = std::make_unique<PidLimit>(plan_.free_pids + taken);
   const Pipe told;
   parent_ = Must(fork(), "fork");
   if (parent_ == 0) BecomeParent(told);
@@ -189,6 +204,10 @@ void Launch::PutDescriptorsInPlace() const {
 void Launch::BecomeLaunched() {
   const int go = Must(fcntl(go_.read.fd, F_DUPFD_CLOEXEC, kOutOfTheWay), "dup");
   const int program = Must(fcntl(program_, F_DUPFD_CLOEXEC, kOutOfTheWay), "dup");
+  if (plan_.scenario->leads_session) {
+    Must(setsid(), "setsid");
+    Must(ioctl(own_terminal_.fd, TIOCSCTTY, 0), "TIOCSCTTY");
+  }
   PutDescriptorsInPlace();
   if (plan_.scenario->uid != 0) {
     if (plan_.scenario->capable) Must(prctl(PR_SET_KEEPCAPS, 1), "PR_SET_KEEPCAPS");
@@ -203,6 +222,7 @@ void Launch::BecomeLaunched() {
   (void)!read(go, &byte, 1);  // until the injector looks
   if (!plan_.strace.empty()) ExecStrace(program, environment);
   std::vector<std::string> words = {"probe", "tell-dumpable"};
+  if (plan_.scenario->threads) words.push_back("threads");
   if (plan_.nofile >= 0) words.push_back("nofile=" + std::to_string(plan_.nofile));
   if (plan_.nproc >= 0) words.push_back("nproc=" + std::to_string(plan_.nproc));
   std::vector<char*> argv;

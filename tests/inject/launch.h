@@ -41,6 +41,7 @@ class Launch {
 
  private:
   void OpenConsole();
+  void OpenTerminal();
   void SendMessage();
   [[noreturn]] void BecomeParent(const Pipe& told);
   [[noreturn]] void BecomeLaunched();
@@ -53,6 +54,7 @@ class Launch {
   pid_t fixture_;
   int program_;
   Fd their_initpipe_, held_console_;
+  Fd terminal_, own_terminal_;  // the launched process's own, whose session it leads
   Pipe go_, unshared_, mapped_;
   std::string console_path_;
   KnownFiles known_;

@@ -50,7 +50,8 @@ std::vector<Harmless> ReadHarmless(const std::string& path) {
     entry.faults = fields[1];
     entry.outcome = fields[2];
     entry.reason = fields[3];
-    if (entry.outcome != "same" && entry.outcome != "explained" && entry.outcome != "either") {
+    if (entry.outcome != "same" && entry.outcome != "explained" && entry.outcome != "either" &&
+        entry.outcome != "late") {
       Refuse(path, "no such outcome", entry.outcome);
     }
   }

@@ -28,8 +28,10 @@ Roles LearnRoles(Observation& normal) {
   Roles roles;
   std::map<std::string, int> count;
   for (const std::string& path : paths) {
+    const std::string creator = normal.returned_in.substr(0, normal.returned_in.rfind('/'));
     std::string role = path == "launched"           ? "launched"
                        : path == normal.returned_in ? "init"
+                       : path == creator            ? "copy"
                        : executed.contains(path)    ? "tool"
                                                     : "helper";
     if (const int n = ++count[role]; n > 1) role += std::to_string(n);

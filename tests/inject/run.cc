@@ -221,6 +221,7 @@ class Case {
   void OnReturned(const std::string& shown) {
     seen_.returned = true;
     seen_.right_thread_id = shown.find("wrong thread id") == std::string::npos;
+    seen_.alternate_stack = shown.find("no alternate stack") == std::string::npos;
     Settle();
     // The reply was written before, so it is there.
     std::string reply = seen_.reply;

@@ -113,6 +113,39 @@ const std::vector<Scenario>& Scenarios() {
        .time_offsets = kOffsets},
       {.name = "classic", .fixture = FixtureKind::kPlain, .classic = true},
       {.name = "classic-console", .fixture = FixtureKind::kPlain, .classic = true, .console = true},
+      {.name = "create-user-copying",
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = kRootMap,
+       .setgroups = true,
+       .copies_memory = true},
+      {.name = "classic-copying",
+       .fixture = FixtureKind::kPlain,
+       .classic = true,
+       .copies_memory = true},
+      {.name = "leader", .clone_flags = kNewAll, .leads_session = true},
+      {.name = "leader-same-mounts", .clone_flags = CLONE_NEWUTS, .leads_session = true},
+      {.name = "leader-copying",
+       .clone_flags = CLONE_NEWNS,
+       .copies_memory = true,
+       .leads_session = true},
+      {.name = "classic-leader",
+       .fixture = FixtureKind::kPlain,
+       .classic = true,
+       .leads_session = true},
+      {.name = "classic-console-leader",
+       .fixture = FixtureKind::kPlain,
+       .classic = true,
+       .console = true,
+       .leads_session = true},
+      {.name = "threads",
+       .clone_flags = kNewAll | CLONE_NEWUSER,
+       .uid_map = kRootMap,
+       .setgroups = true,
+       .threads = true},
+      {.name = "classic-threads",
+       .fixture = FixtureKind::kPlain,
+       .classic = true,
+       .threads = true},
   };
   return scenarios;
 }
@@ -191,6 +224,7 @@ std::vector<std::string> EnvironmentOf(const Scenario& scenario, pid_t fixture,
     variables.push_back("_LIBCONTAINER_LOGPIPE=" + std::to_string(kLogFd));
     variables.push_back("_LIBCONTAINER_LOGLEVEL=" + std::to_string(log_level));
   }
+  if (scenario.copies_memory) variables.push_back("NSEXEC_COPY_MEMORY=1");
   return variables;
 }
 

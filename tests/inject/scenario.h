@@ -38,6 +38,9 @@ struct Scenario {
   const char* time_offsets = nullptr;
   bool classic = false;
   bool console = false;
+  bool copies_memory = false;  // NSEXEC_COPY_MEMORY is set
+  bool leads_session = false;  // the launched process does, and has a controlling terminal
+  bool threads = false;        // the program has a second one
 };
 
 const std::vector<Scenario>& Scenarios();

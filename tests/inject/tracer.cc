@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <sstream>
 #include <sys/ptrace.h>
 #include <sys/reg.h>
 #include <sys/syscall.h>
@@ -25,6 +26,15 @@ namespace {
 
 constexpr long kTraceOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
                                PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+
+/// Whether it is not the first of its process.
+bool IsThread(pid_t pid) {
+  std::istringstream status(ReadAll(ProcOf(pid, "status")));
+  for (std::string word; status >> word;) {
+    if (word == "Tgid:") return status >> word && word != std::to_string(pid);
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -92,8 +102,20 @@ void Tracer::AdoptOrphans() {
   }
 }
 
+bool Tracer::LetThreadGo(pid_t pid) {
+  const auto known = processes_.find(pid);
+  if (known != processes_.end() && !known->second.ended && !known->second.path.empty()) return false;
+  if (!IsThread(pid)) return false;
+  ptrace(PTRACE_DETACH, pid, 0, 0);
+  threads_.erase(pid);
+  if (known != processes_.end()) processes_.erase(known);
+  return true;
+}
+
 void Tracer::OnWait(pid_t pid, int status) {
   last_event_ = Clock::now();
+  if (WIFSTOPPED(status) && LetThreadGo(pid)) return;
+  if (!WIFSTOPPED(status) && threads_.erase(pid) != 0) return;
   Process& process = processes_[pid];
   // Where numbers are scarce, another process soon has that of one that has ended.
   if (process.ended && WIFSTOPPED(status)) process = {};
@@ -137,6 +159,10 @@ void Tracer::OnWait(pid_t pid, int status) {
 }
 
 void Tracer::OnBirth(Process& creator, pid_t pid) {
+  if (!processes_.contains(pid) && IsThread(pid)) {
+    threads_.insert(pid);  // until it has stopped
+    return;
+  }
   Process& child = Add(pid, creator.path + "/" + std::to_string(++creator.children));
   child.counted = true;
   if (child.waits_for_role) {
@@ -181,6 +207,8 @@ void Tracer::OnMark(Process& process, unsigned long what) {
   }
   Look(process, Moment::kReturned);
   process.done = true;
+  // Where the tree of processes is another one than without the fault, it is the init process too.
+  if (!roles_.empty()) process.role = "init";
   process.now.clear();
   seen_.returned_in = process.path;
   ptrace(PTRACE_SETOPTIONS, process.pid, 0, PTRACE_O_EXITKILL);

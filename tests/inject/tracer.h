@@ -86,6 +86,8 @@ class Tracer {
 
  private:
   Process& Add(pid_t pid, const std::string& path);
+  /// A second thread of a program, which makes no calls of nsexec's, is let go.
+  bool LetThreadGo(pid_t pid);
   void AdoptOrphans();
   void OnBirth(Process& creator, pid_t pid);
   static void Resume(const Process& process, int signal = 0);
@@ -102,6 +104,7 @@ class Tracer {
   void Look(const Process& process, Moment moment);
 
   const Plan& plan_;
+  std::set<pid_t> threads_;  // that are traced still
   const Roles& roles_;
   Observation& seen_;
   std::function<void()> kill_parent_;

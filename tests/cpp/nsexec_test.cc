@@ -221,6 +221,7 @@ TEST(Nsexec, GoesOnInAWorkingCopyWhereThereAreThreads) {
 }
 
 TEST(Nsexec, SaysOnceWhatFailsInAWorkingCopy) {
+  NEEDS_ROOT();
   const test::Outcome outcome = test::RunInChild([] {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
@@ -232,7 +233,6 @@ TEST(Nsexec, SaysOnceWhatFailsInAWorkingCopy) {
     nsexec();
     ADD_FAILURE() << "has returned";
   });
-  NEEDS_ROOT();
   test::ExpectExit(outcome, 1, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n");
   ASSERT_EQ(outcome.siblings.size(), 2U) << "the copy and the init process";
   for (const int status : outcome.siblings) EXPECT_EQ(WEXITSTATUS(status), 1);

@@ -99,8 +99,8 @@ std::string Message(std::initializer_list<std::pair<std::uint16_t, std::string>>
 }
 
 const std::string kNothing = Message({});
-const int kNewUser = CLONE_NEWUSER;
-const std::string kNewUserNamespace =
+[[maybe_unused]] const int kNewUser = CLONE_NEWUSER;
+[[maybe_unused]] const std::string kNewUserNamespace =
     Message({{27281, std::string(reinterpret_cast<const char*>(&kNewUser), sizeof(kNewUser))},
              {27283, std::string("0 100000 10\n\0", 13)},
              {27284, std::string("0 100000 10\n\0", 13)}});
@@ -188,6 +188,8 @@ TEST(Nsexec, JoinsTheNamespacesOfAProcessInTheClassicProtocol) {
 
 // A process with threads goes on in a copy that has one.
 
+#ifndef NSEXEC_EMULATED  // valgrind calls lost what a thread has that never ends
+
 /// As a library may have it that was preloaded.
 void StartThread() {
   std::thread([] {
@@ -237,6 +239,8 @@ TEST(Nsexec, SaysOnceWhatFailsInAWorkingCopy) {
   ASSERT_EQ(outcome.siblings.size(), 2U) << "the copy and the init process";
   for (const int status : outcome.siblings) EXPECT_EQ(WEXITSTATUS(status), 1);
 }
+
+#endif
 
 }  // namespace
 }  // namespace nsenter

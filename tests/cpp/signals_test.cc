@@ -58,14 +58,14 @@ void Count(int /*signal*/) { counted = counted + 1; }
 
 TEST(BlockedSignals, StayPendingUntilTheMaskBeforeIsBack) {
   test::ExpectSilentSuccess(test::RunInChild([] {
-    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMAX}) (void)std::signal(signal, Count);
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMIN}) (void)std::signal(signal, Count);
     sigset_t before;
     sigemptyset(&before);
     sigaddset(&before, SIGUSR2);
     ASSERT_EQ(sigprocmask(SIG_SETMASK, &before, nullptr), 0);
     BlockedSignals signals;
     EXPECT_SUCCESS(signals.Block());
-    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMAX}) EXPECT_EQ(raise(signal), 0);
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGRTMIN}) EXPECT_EQ(raise(signal), 0);
     EXPECT_EQ(counted, 0);
     EXPECT_SUCCESS(signals.Restore());
     EXPECT_EQ(counted, 2) << "all but the one that was blocked before";

@@ -327,12 +327,12 @@ TEST(Sys, SignalMaskIsTheKernels) {
 TEST(Sys, ASignalIsTakenIfItIsPending) {
   test::ExpectSilentSuccess(test::RunInChild([] {
     EXPECT_EQ(sys::SetSignalMask(sys::kAllSignals, nullptr), 0);
-    for (const int signal : {SIGHUP, SIGTERM, SIGRTMAX}) {
+    for (const int signal : {SIGHUP, SIGTERM, SIGRTMIN}) {
       EXPECT_EQ(sys::TakeSignal(signal), -EAGAIN);
       EXPECT_EQ(kill(getpid(), signal), 0);
     }
     EXPECT_EQ(sys::TakeSignal(SIGUSR1), -EAGAIN) << "and no other one";
-    for (const int signal : {SIGHUP, SIGTERM, SIGRTMAX}) {
+    for (const int signal : {SIGHUP, SIGTERM, SIGRTMIN}) {
       EXPECT_EQ(sys::TakeSignal(signal), signal);
       EXPECT_EQ(sys::TakeSignal(signal), -EAGAIN);
     }

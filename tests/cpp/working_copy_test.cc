@@ -23,6 +23,16 @@
 namespace nsenter {
 namespace {
 
+TEST(WorkingCopy, IsNoneWhereThereIsOneThread) {
+  Log log("FATAL: ");
+  WorkingCopy copy;
+  EXPECT_SUCCESS(copy.MakeIfThreads(log));
+  EXPECT_FALSE(copy.exists());
+  EXPECT_SUCCESS(copy.RequireLaunchedProcess());
+}
+
+#ifndef NSEXEC_EMULATED  // valgrind calls lost what a thread has that never ends
+
 /// In a process with a second thread, lets `work` be done in a copy of it. What the copy has said
 /// and how all ended.
 test::Outcome RunWithThreads(const std::function<Status(const WorkingCopy& copy)>& work) {
@@ -143,6 +153,8 @@ TEST(WorkingCopy, EndsWithTheInitProcessIfTheLaunchedProcessIsKilled) {
     for (const int status : outcome.siblings) EXPECT_EQ(WEXITSTATUS(status), 1);
   }
 }
+
+#endif
 
 }  // namespace
 }  // namespace nsenter

@@ -1270,15 +1270,18 @@ int Map(std::size_t size, void** ret_address) {
   constexpr std::size_t kMuch = 1U << 18U;
   if (size > kMuch && error == 0) error = -ENOMEM;
   if (error != 0) return kernel.Return(error);
-  auto memory = std::make_unique<char[]>(size);
-  *ret_address = memory.get();
+  std::vector<char> memory(size);
+  *ret_address = memory.data();
   kernel.mappings()[*ret_address] = std::move(memory);
   return kernel.Return(0);
 }
 
 void Unmap(void* address, std::size_t size) {
   ModelKernel& kernel = Enter("munmap", static_cast<long>(size));
-  kernel.Demand(kernel.mappings().erase(address) == 1, "only memory that was mapped is given back");
+  const auto found = kernel.mappings().find(address);
+  kernel.Demand(found != kernel.mappings().end() && found->second.size() == size,
+                "only memory that was mapped is given back, and all of it");
+  kernel.mappings().erase(found);
 }
 
 int Setns(int fd, int type) {

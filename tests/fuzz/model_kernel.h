@@ -18,7 +18,6 @@
 #include <csignal>
 #include <cstddef>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -194,7 +193,7 @@ class ModelKernel {
   [[nodiscard]] int* cached_tid() { return Is(kNoCachedId) ? nullptr : &state_.tid; }
   [[nodiscard]] static stack_t AlternateStack(State& state);
   [[nodiscard]] bool in_tool_child() const { return in_tool_child_; }
-  std::map<void*, std::unique_ptr<char[]>>& mappings() { return mappings_; }
+  std::map<void*, std::vector<char>>& mappings() { return mappings_; }
 
  private:
   void SetEnvironment();
@@ -257,7 +256,7 @@ class ModelKernel {
   bool has_read_message_ = false;
   bool has_looked_up_ = false;
   std::optional<Result<Bootstrap>> bootstrap_;
-  std::map<void*, std::unique_ptr<char[]>> mappings_;
+  std::map<void*, std::vector<char>> mappings_;
 
   std::vector<Line> lines_;
   std::size_t fatal_lines_ = 0;

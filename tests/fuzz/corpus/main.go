@@ -96,16 +96,20 @@ func write(from, found, to string) error {
 	return writeFound(found, to)
 }
 
-// addFaults lets each of the first calls fail, once for each errno that the core treats on its own.
+// addFaults lets each of the first calls fail, once for each errno that the core treats on its own, or answer otherwise.
 func addFaults(inputs map[string][]byte, name string, script []byte) {
 	const (
 		calls  = 50
 		eperm  = 1 // as in kErrors of tests/fuzz/model_kernel.cc
 		einval = 2
+		other  = 17 // behind the errnos: no error, but another answer
 	)
 	for _, follow := range []byte{followLaunched, followHelper, followInit} {
 		for call := 0; call < calls; call++ {
-			for _, fault := range []byte{eperm, einval} {
+			for _, fault := range []byte{eperm, einval, other} {
+				if fault == other && follow != followInit {
+					continue
+				}
 				input := append(script, worldPlain, follow)
 				input = append(input, make([]byte, call)...)
 				inputs[fmt.Sprintf("%s-%d-fault-%d-%d", name, follow, call, fault)] = append(input, fault)

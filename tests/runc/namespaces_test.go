@@ -90,15 +90,18 @@ func TestUserNamespace(t *testing.T) {
 func TestJoinedNamespaces(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		types []string
+		types uintptr
 	}{
-		{"net", []string{"net"}},
-		{"net and user", []string{"net", "user"}},
-		{"all but mnt and pid", []string{"ipc", "net", "uts", "user", "cgroup"}},
+		{"net", syscall.CLONE_NEWNET},
+		{"net and user", syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER},
+		{"all but mnt and pid", joinable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := outcome{"status": "6", "init ns mnt": "new", "init ns pid": "new", "exec ns mnt": "container", "exec ns pid": "container"}
-			for _, typ := range tt.types {
+			for _, typ := range namespaceTypes {
+				if cloneFlags[typ]&tt.types == 0 {
+					continue
+				}
 				want["init ns "+typ] = "holder"
 				want["exec ns "+typ] = "holder"
 				if typ == "user" {
@@ -108,15 +111,8 @@ func TestJoinedNamespaces(t *testing.T) {
 				}
 			}
 			onEach(t, want, func(t *testing.T, v *variant) outcome {
-				pid := holder(t)
-				var edits []func(*specs.Spec)
-				for _, typ := range tt.types {
-					name := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace}[typ]
-					if name == "" {
-						name = specs.LinuxNamespaceType(typ)
-					}
-					edits = append(edits, withNamespace(name, fmt.Sprintf("/proc/%d/ns/%s", pid, typ)))
-				}
+				pid := holder(t, joinable)
+				edits := joining(pid, tt.types)
 				o := newContainer(t, v, nil, "exit 6", edits...).runc("run", containerID).outcome()
 				c := newContainer(t, v, nil, stayScript, edits...)
 				known := []namespaces{namespacesOf(t, "holder", pid)}
@@ -129,15 +125,43 @@ func TestJoinedNamespaces(t *testing.T) {
 	}
 }
 
-// holder starts a process with new namespaces of the types that can be joined, and returns its pid.
-func holder(t *testing.T) int {
+// cloneFlags are of the types that can be joined, by the names in /proc.
+var cloneFlags = map[string]uintptr{
+	"cgroup": syscall.CLONE_NEWCGROUP,
+	"ipc":    syscall.CLONE_NEWIPC,
+	"net":    syscall.CLONE_NEWNET,
+	"pid":    syscall.CLONE_NEWPID,
+	"user":   syscall.CLONE_NEWUSER,
+	"uts":    syscall.CLONE_NEWUTS,
+}
+
+// joinable are the types that can be joined without a look at what is mounted.
+const joinable = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWCGROUP
+
+// joining has a container join those of a process's namespaces that are of the types.
+func joining(pid int, types uintptr) []func(*specs.Spec) {
+	var edits []func(*specs.Spec)
+	for _, typ := range namespaceTypes {
+		if cloneFlags[typ]&types == 0 {
+			continue
+		}
+		name := specs.LinuxNamespaceType(typ)
+		if typ == "net" {
+			name = specs.NetworkNamespace
+		}
+		edits = append(edits, withNamespace(name, fmt.Sprintf("/proc/%d/ns/%s", pid, typ)))
+	}
+	return edits
+}
+
+// holder starts a process with new namespaces of the types, and returns its pid.
+func holder(t *testing.T, types uintptr) int {
 	t.Helper()
 	cmd := exec.Command(busybox(), "sleep", "1000")
-	maps := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWCGROUP,
-		UidMappings: maps,
-		GidMappings: maps,
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: types}
+	if types&syscall.CLONE_NEWUSER != 0 {
+		maps := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = maps, maps
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ type container struct {
 	user   *syscall.Credential // who runs runc; nil is root
 	spec   specs.Spec
 	prefix []string // a command that runs runc
+	stays  bool     // it is to go on when its runc has ended, on the same terminal
 
 	userNamespace []syscall.SysProcIDMap // maps of a user namespace for runc; nil is ours
 }
@@ -288,6 +289,17 @@ func (c *container) waitForProgram(pid int) {
 // onTerminal calls runc with a terminal of its own and returns what appeared there.
 func (c *container) onTerminal(args ...string) result {
 	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	cmd := c.command(ctx, args...)
+	cmd.SysProcAttr.Setsid = true
+	cmd.SysProcAttr.Setctty = true
+	return c.shown(ctx, cmd)
+}
+
+// shown runs a command on a new terminal and returns what appeared there.
+func (c *container) shown(ctx context.Context, cmd *exec.Cmd) result {
+	c.t.Helper()
 	master, path, err := console.NewPty()
 	if err != nil {
 		c.t.Fatal(err)
@@ -305,21 +317,18 @@ func (c *container) onTerminal(args ...string) result {
 			c.t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	defer cancel()
-	cmd := c.command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr.Setsid = true
-	cmd.SysProcAttr.Setctty = true
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
 	slave.Close()
 	var shown bytes.Buffer
-	_, _ = shown.ReadFrom(master) // ends with EIO when the last user of the terminal is gone
+	if !c.stays {
+		_, _ = shown.ReadFrom(master) // ends with EIO when the last user of the terminal is gone
+	}
 	err = cmd.Wait()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
-		c.t.Fatalf("runc %s: %v, %v; shown: %q", strings.Join(args, " "), err, ctx.Err(), shown.String())
+		c.t.Fatalf("%s: %v, %v; shown: %q", strings.Join(cmd.Args, " "), err, ctx.Err(), shown.String())
 	}
 	// Each terminal on the way may add a carriage return, depending on when runc makes ours raw.
 	return result{cmd.ProcessState.ExitCode(), strings.ReplaceAll(shown.String(), "\r", ""), ""}

@@ -3,8 +3,8 @@
 // Package runc_test runs containers on runc, once as it is and once with its nsenter replaced by
 // ours at build time, and demands the same outcome of both.
 //
-// It needs root, a C and a C++ compiler, libseccomp's headers, a static busybox, newuidmap and
-// strace (Debian: libseccomp-dev pkg-config busybox-static uidmap strace), and namespaces and
+// It needs root, a C and a C++ compiler, libseccomp's headers, a static busybox, newuidmap, setsid, script and
+// strace (Debian: libseccomp-dev pkg-config busybox-static uidmap util-linux bsdutils strace), and namespaces and
 // cgroups that runc can use. What is missing is said and the test skipped; with REQUIRE_ALL=1 in the
 // environment it fails instead. Nothing on the machine is changed: runc's state and the bundles are
 // in a temporary folder, users and their id ranges exist in a mount namespace of the test only.

@@ -16,25 +16,11 @@
 namespace bench {
 namespace {
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) Die("cannot open %s", path.c_str());
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 ino_t NamespaceOf(const std::string& process, const char* type) {
   struct stat status = {};
   const std::string path = "/proc/" + process + "/ns/" + type;
   Must(stat(path.c_str(), &status), path.c_str());
   return status.st_ino;
-}
-
-/// The value of a line "NAME:\tVALUE" of /proc/PID/status.
-std::string StatusOf(const std::string& status, const std::string& name) {
-  const std::size_t start = status.find("\n" + name + ":\t");
-  if (start == std::string::npos) Die("/proc/PID/status has no %s", name.c_str());
-  const std::size_t value = start + name.size() + 3;
-  return status.substr(value, status.find('\n', value) - value);
 }
 
 void Expect(bool holds, const Scenario& scenario, const char* label, const std::string& what) {
@@ -56,6 +42,19 @@ void Die(const char* format, ...) {
 long Must(long result, const char* what) {
   if (result < 0) Die("%s: %s", what, std::strerror(errno));
   return result;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) Die("cannot open %s", path.c_str());
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string StatusOf(const std::string& status, const std::string& name) {
+  const std::size_t start = status.find("\n" + name + ":\t");
+  if (start == std::string::npos) Die("/proc/PID/status has no %s", name.c_str());
+  const std::size_t value = start + name.size() + 3;
+  return status.substr(value, status.find('\n', value) - value);
 }
 
 Reply ParseReply(const Scenario& scenario, std::string_view text) {

@@ -6,6 +6,7 @@
 
 #include "scenario.h"
 
+#include <string>
 #include <string_view>
 #include <sys/types.h>
 
@@ -16,6 +17,11 @@ namespace bench {
 
 /// `result`, unless it is negative: then prints what failed and why, and exits.
 long Must(long result, const char* what);
+
+std::string ReadFile(const std::string& path);
+
+/// The value of a line "NAME:\tVALUE" of `status`, the text of a /proc/PID/status.
+std::string StatusOf(const std::string& status, const std::string& name);
 
 /// What is named where there was no stage 1: nobody.
 inline constexpr pid_t kNoStage1 = 0x7fffffff;

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <string>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,19 +23,6 @@ std::int64_t Now() {
   return now.tv_sec * std::int64_t{1000000000} + now.tv_nsec;
 }
 
-/// Reads a line. What there is if it ends too early.
-std::string ReadLine(int fd) {
-  char buffer[256];
-  std::size_t size = 0;
-  while (size < sizeof(buffer) && (size == 0 || buffer[size - 1] != '\n')) {
-    const ssize_t got = read(fd, buffer + size, sizeof(buffer) - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  return {buffer, size};
-}
-
 void Add(Sample& sample, const rusage& usage) {
   ++sample.processes;
   sample.cpu_us += (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * std::int64_t{1000000} +
@@ -50,33 +36,51 @@ void Add(Sample& sample, const rusage& usage) {
 
 }  // namespace
 
+Program::Program(const Scenario& scenario, const char* path, const pid_t* targets)
+    : path_(path), variables_(Environment(scenario, targets, kInitPipe, kLogPipe)) {
+  for (const std::string& variable : variables_) {
+    environment_.push_back(const_cast<char*>(variable.c_str()));
+  }
+  environment_.push_back(nullptr);
+}
+
+void Program::Execute() const {
+  char* const arguments[] = {const_cast<char*>(path_), nullptr};
+  execve(path_, arguments, environment_.data());
+  _exit(127);
+}
+
+void SendMessage(const Scenario& scenario, const pid_t* targets, int pipe) {
+  const std::string message = BootstrapMessage(scenario, targets);
+  if (message.empty()) return;
+  const ssize_t sent = write(pipe, message.data(), message.size());
+  if (sent != static_cast<ssize_t>(message.size())) Die("the message does not fit into a socket");
+}
+
+std::string ReadLine(int fd) {
+  char buffer[256];
+  std::size_t size = 0;
+  while (size < sizeof(buffer) && (size == 0 || buffer[size - 1] != '\n')) {
+    const ssize_t got = read(fd, buffer + size, sizeof(buffer) - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  return {buffer, size};
+}
+
 Sample Launch(const Scenario& scenario, const Contestant& contestant, std::size_t layout,
               const pid_t* targets, bool check) {
   const Pipes pipes = MakePipes(scenario);
-  const std::string message = BootstrapMessage(scenario, targets);
-  if (!message.empty()) {
-    const ssize_t sent = write(pipes.init, message.data(), message.size());
-    if (sent != static_cast<ssize_t>(message.size())) Die("the message does not fit into a socket");
-  }
-  const std::vector<std::string> variables = Environment(scenario, targets, kInitPipe, kLogPipe);
-  std::vector<char*> environment;
-  environment.reserve(variables.size() + 1);
-  for (const std::string& variable : variables) {
-    environment.push_back(const_cast<char*>(variable.c_str()));
-  }
-  environment.push_back(nullptr);
-  const char* const path = contestant.paths[layout].c_str();
-  char* const arguments[] = {const_cast<char*>(path), nullptr};
+  SendMessage(scenario, targets, pipes.init);
+  const Program program(scenario, contestant.paths[layout].c_str(), targets);
 
   // A launch that hangs ends us, and the process group with us.
   alarm(30);
   Sample sample;
   const std::int64_t start = Now();
   const pid_t launched = vfork();
-  if (launched == 0) {
-    execve(path, arguments, environment.data());
-    _exit(127);
-  }
+  if (launched == 0) program.Execute();
   Must(launched, "vfork");
   close(kInitPipe);
   if (scenario.log) close(kLogPipe);

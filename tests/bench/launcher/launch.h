@@ -40,6 +40,28 @@ struct Sample {
   long peak_kb = 0;
 };
 
+/// A program with the environment of a scenario.
+class Program {
+ public:
+  Program(const Scenario& scenario, const char* path, const pid_t* targets);
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// Becomes it, in a child.
+  [[noreturn]] void Execute() const;
+
+ private:
+  const char* path_;
+  std::vector<std::string> variables_;
+  std::vector<char*> environment_;
+};
+
+/// Writes the bootstrap message, if there is one.
+void SendMessage(const Scenario& scenario, const pid_t* targets, int pipe);
+
+/// Reads a line. What there is if it ends too early.
+std::string ReadLine(int fd);
+
 /// Starts `contestant` in one of its layouts and waits until nothing is left of it. With `check` it
 /// is also made sure that the outcome is right, which takes time that belongs to nobody.
 Sample Launch(const Scenario& scenario, const Contestant& contestant, std::size_t layout,

@@ -6,16 +6,19 @@
 //
 //   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...
 //   launcher --list
+//   launcher --page-tables SCENARIO LABEL=PREFIX,LAYOUTS
+//   launcher --start-in CGROUP SCENARIO LABEL=PREFIX,LAYOUTS
 //
 // The programs are PREFIX.0, PREFIX.1 and so on, which differ in how they are laid out. In each
 // round every program is launched once, in the next layout and in an order that is drawn anew. A
 // program whose label is "none" does not reply, one whose label is "start" replies with an empty
 // line; the others follow the protocol, and one launch of theirs in 50 is checked instead of
-// measured.
+// measured. The last two forms launch one program once and print what is asked (observe.h).
 
 #include "check.h"
 #include "fixture.h"
 #include "launch.h"
+#include "observe.h"
 #include "scenario.h"
 
 #include <algorithm>
@@ -66,6 +69,13 @@ void Print(const Scenario& scenario, int round, const Contestant& contestant, st
               sample.voluntary_switches, sample.involuntary_switches, sample.peak_kb);
 }
 
+// Programs inherit nothing but what a launch gives them. What is ignored stays ignored across exec,
+// and they shall find what a shell gives them.
+void BeginLaunching() {
+  Must(setpgid(0, 0), "setpgid");
+  std::signal(SIGALRM, [](int) { kill(0, SIGKILL); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -73,13 +83,23 @@ int main(int argc, char** argv) {
     for (const char* name : ScenarioNames()) std::puts(name);
     return 0;
   }
+  if (argc == 4 && std::string_view(argv[1]) == "--page-tables") {
+    BeginLaunching();
+    const Fixture fixture;
+    std::printf("%ld\n",
+                PageTables(FindScenario(argv[2]), ParseContestant(argv[3]), fixture.targets()));
+    return 0;
+  }
+  if (argc == 5 && std::string_view(argv[1]) == "--start-in") {
+    BeginLaunching();
+    const Fixture fixture;
+    const bool starts =
+        StartsIn(argv[2], FindScenario(argv[3]), ParseContestant(argv[4]), fixture.targets());
+    std::puts(starts ? "starts" : "does not start");
+    return 0;
+  }
   if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...");
-  // Programs inherit nothing but what a launch gives them. Output goes to a descriptor above
-  // theirs.
-  Must(setpgid(0, 0), "setpgid");
-  std::signal(SIGALRM, [](int) { kill(0, SIGKILL); });
-  // What is ignored stays ignored across exec, and the programs shall find what a shell gives them.
-
+  BeginLaunching();
   const Scenario scenario = FindScenario(argv[1]);
   const int rounds = std::atoi(argv[2]);
   const int warm_up = std::atoi(argv[3]);

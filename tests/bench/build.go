@@ -17,13 +17,14 @@ import (
 	"time"
 )
 
-// Names of the contestants, which are the build tags they are made with.
+// Names of the contestants, which are the build tags they are made with, but for copying.
 const (
 	none      = "none"       // no constructor: what a Go program costs by itself
 	started   = "start"      // a constructor that replies at once: the zero of the time to the reply
 	peer      = "runc"       // runc's own C code
 	peerAgain = "runc-again" // the same program once more: what the measurement makes of no difference
 	ours      = "ours"
+	copying   = "copying" // ours, whose init process has a copy of the launched process's memory
 	yardstick = "yardstick"
 )
 
@@ -32,6 +33,7 @@ type programs struct {
 	launcher string
 	small    map[string]program // by contestant
 	large    map[string]program // the same as 15 MB position-independent executables
+	touched  map[string]program // the same, writing to 64 MB before
 	also     string             // name of one more contestant, or empty
 }
 
@@ -53,15 +55,30 @@ func (p program) path(layout int) string { return fmt.Sprintf("%s.%d", p.prefix,
 // String is how the launcher is told of it.
 func (p program) String() string { return fmt.Sprintf("%s,%d", p.prefix, p.layouts) }
 
+// Source is the build tag and the environment that a contestant is made with. Copying is chosen by the macro, and not
+// by the variable of that name when it is started: so all programs have the same environment, and this one has no code
+// for what it never does.
+func source(name string) (tag string, env []string) {
+	if name != copying {
+		return name, nil
+	}
+	flags, set := os.LookupEnv("CGO_CXXFLAGS")
+	if !set {
+		flags = "-g -O2" // what the go command takes if nobody says anything
+	}
+	return ours, []string{"CGO_CXXFLAGS=" + flags + " -DNSEXEC_COPY_MEMORY"}
+}
+
 // Build links a contestant in all its layouts.
-func (p program) build(tags string, flags ...string) error {
+func (p program) build(name, moreTags string, flags ...string) error {
+	tag, env := source(name)
 	for i := 0; i < p.layouts; i++ {
 		overlay, err := padding(i, p.layouts)
 		if err != nil {
 			return err
 		}
 		layout := []string{"-overlay", overlay, fmt.Sprintf("-ldflags=-randlayout=%d", i+1)}
-		if err := buildContestant(p.path(i), tags, nil, append(layout, flags...)...); err != nil {
+		if err := buildContestant(p.path(i), tag+moreTags, env, append(layout, flags...)...); err != nil {
 			return err
 		}
 	}
@@ -108,17 +125,10 @@ func buildAll(also string) (*programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.large = map[string]program{}
-	for _, name := range contestantNames {
-		p.large[name] = program{filepath.Join(buildDir(), name+"-large"), largeLayouts}
-		if err := p.large[name].build(name+",bench_large", "-buildmode=pie"); err != nil {
-			return nil, err
-		}
-	}
-	if p.large[peerAgain], err = p.large[peer].copy(peerAgain + "-large"); err != nil {
+	if p.large, err = buildKind(largeSuffix, largeLayouts, ",bench_large", "-buildmode=pie"); err != nil {
 		return nil, err
 	}
-	if err := settle(p.large, largeLayouts); err != nil {
+	if err := p.buildTouched(largeLayouts); err != nil {
 		return nil, err
 	}
 	if also == "" {
@@ -137,24 +147,37 @@ func buildAll(also string) (*programs, error) {
 }
 
 // What is built; runc's C code takes part twice.
-var contestantNames = []string{none, started, peer, ours, yardstick}
+var contestantNames = []string{none, started, peer, ours, copying, yardstick}
 
 func buildSmall(layouts int) (*programs, error) {
-	p := &programs{small: map[string]program{}}
+	p := &programs{}
 	if err := p.buildLauncher(); err != nil {
 		return nil, err
 	}
+	var err error
+	p.small, err = buildKind("", layouts, "")
+	return p, err
+}
+
+func (p *programs) buildTouched(layouts int) (err error) {
+	p.touched, err = buildKind(touchedSuffix, layouts, ",bench_touched")
+	return err
+}
+
+// BuildKind builds a program of one kind for each contestant.
+func buildKind(suffix string, layouts int, moreTags string, flags ...string) (map[string]program, error) {
+	built := map[string]program{}
 	for _, name := range contestantNames {
-		p.small[name] = program{filepath.Join(buildDir(), name), layouts}
-		if err := p.small[name].build(name); err != nil {
+		built[name] = program{filepath.Join(buildDir(), name+suffix), layouts}
+		if err := built[name].build(name, moreTags, flags...); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if p.small[peerAgain], err = p.small[peer].copy(peerAgain); err != nil {
+	if built[peerAgain], err = built[peer].copy(peerAgain + suffix); err != nil {
 		return nil, err
 	}
-	return p, settle(p.small, layouts)
+	return built, settle(built, layouts)
 }
 
 func (p *programs) buildLauncher() error {
@@ -252,7 +275,7 @@ func (p program) buildOther(dir string) error {
 			return err
 		}
 	}
-	return p.build(ours, "-modfile", filepath.Join(buildDir(), "go.mod"))
+	return p.build(ours, "", "-modfile", filepath.Join(buildDir(), "go.mod"))
 }
 
 // BuildCost is what a contestant adds to a program that has none.

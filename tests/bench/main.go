@@ -5,7 +5,7 @@
 // Command bench measures what nsexec adds to the start of a Go program, next to runc's own C code and to
 // a yardstick that does the same kernel work in as few system calls as can be.
 //
-//	go run . [-out DIR] [-rounds N] [-scenarios LIST] [-commands=false] [-also NAME=DIR]
+//	go run . [-out DIR] [-rounds N] [-scenarios LIST] [-commands=false] [-memory=false] [-also NAME=DIR]
 //
 // It writes a table and plots to DIR, and every single sample to _build/bench. It needs root, a C++
 // compiler, strace and, for whole commands, busybox; crun and nsenter take part if they are there.
@@ -29,6 +29,7 @@ type options struct {
 	seed      int
 	scenarios string
 	commands  bool
+	memory    bool
 	also      string
 	profile   string
 }
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&o.seed, "seed", 1, "where the order of launches and the resampling start from")
 	flag.StringVar(&o.scenarios, "scenarios", "", "comma-separated `LIST`; empty is all")
 	flag.BoolVar(&o.commands, "commands", true, "measure whole commands too")
+	flag.BoolVar(&o.memory, "memory", true, "measure what sharing memory brings too")
 	flag.StringVar(&o.also, "also", "", "`NAME=DIR`: another copy of this project's sources, as one more contestant")
 	flag.StringVar(&o.profile, "profile", "", "only show where the time of one `SCENARIO` goes, by the kernel's trace events")
 	flag.Parse()
@@ -88,6 +90,11 @@ func run(o options) error {
 		}
 		r.scenarios = append(r.scenarios, result)
 	}
+	if o.memory {
+		if r.memory, err = built.measureMemory(o.rounds/memoryRoundsDivisor, o.seed); err != nil {
+			return err
+		}
+	}
 	if o.commands {
 		if r.whole, err = measureCommands(o.seed); err != nil {
 			return err
@@ -97,6 +104,9 @@ func run(o options) error {
 
 	text := r.markdown()
 	fmt.Print(text)
+	if r.memory != nil {
+		fmt.Print("\n", r.memoryMarkdown())
+	}
 	if o.out != "" {
 		if err := r.write(o.out, text); err != nil {
 			return err

@@ -16,13 +16,21 @@ import (
 
 // A scenario is something that programs are asked to do.
 type scenario struct {
-	name  string // as the launcher knows it, with "-large" behind it for large programs
+	name  string // as the launcher knows it, with one of the suffixes below for other programs
 	title string
 }
 
+const (
+	largeSuffix   = "-large"   // programs whose files are large
+	touchedSuffix = "-touched" // programs that have written to much memory before
+)
+
 // Asked is the launcher's name of the scenario.
-func (s scenario) asked() string { return strings.TrimSuffix(s.name, "-large") }
-func (s scenario) large() bool   { return s.asked() != s.name }
+func (s scenario) asked() string {
+	return strings.TrimSuffix(strings.TrimSuffix(s.name, largeSuffix), touchedSuffix)
+}
+func (s scenario) large() bool   { return strings.HasSuffix(s.name, largeSuffix) }
+func (s scenario) touched() bool { return strings.HasSuffix(s.name, touchedSuffix) }
 
 // Whether there is a reply to wait for.
 func (s scenario) replies() bool { return s.asked() != "nothing" }
@@ -68,7 +76,7 @@ func (p *programs) scenarios(list string) ([]scenario, error) {
 
 // Contestants are the labels and programs that the launcher is given.
 func (p *programs) contestants(s scenario) []string {
-	labels := []string{none, yardstick, ours}
+	labels := []string{none, yardstick, ours, copying}
 	if s.replies() {
 		labels = append(labels, started)
 	}
@@ -78,6 +86,8 @@ func (p *programs) contestants(s scenario) []string {
 	programs := p.small
 	if s.large() {
 		programs = p.large
+	} else if s.touched() {
+		programs = p.touched
 	} else if p.also != "" {
 		labels = append(labels, p.also)
 	}

@@ -21,12 +21,16 @@ import (
 var colours = map[string]color.Color{
 	peer:      color.RGBA{213, 94, 0, 255},
 	ours:      color.RGBA{0, 114, 178, 255},
+	copying:   color.RGBA{86, 180, 233, 255},
 	yardstick: color.RGBA{170, 170, 170, 255},
 	stockRunc: color.RGBA{213, 94, 0, 255},
 	ourRunc:   color.RGBA{0, 114, 178, 255},
 	crun:      color.RGBA{0, 158, 115, 255},
 	utilLinux: color.RGBA{170, 170, 170, 255},
 }
+
+// The contestants that plots show, from the top.
+var plotted = []string{peer, copying, ours, yardstick}
 
 // Plot writes the plots that go with the tables.
 func (r *report) plot(dir string) error {
@@ -41,11 +45,11 @@ func (r *report) plot(dir string) error {
 				continue
 			}
 			names = append(names, o.scenario.title)
-			for _, label := range []string{peer, ours, yardstick} {
+			for _, label := range plotted {
 				bars[label] = append(bars[label], o.added(label, p.quantity).scaled(1e-3))
 			}
 		}
-		if err := plotBars(filepath.Join(dir, p.file), p.title, "microseconds (less is better)", names, []string{peer, ours, yardstick}, bars); err != nil {
+		if err := plotBars(filepath.Join(dir, p.file), p.title, "microseconds (less is better)", names, plotted, bars); err != nil {
 			return err
 		}
 	}

@@ -26,8 +26,8 @@ var profiledEvents = []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit",
 
 // The calls that are worth a name; others are shown by number. x86-64, as the events are.
 var callNames = map[int]string{
-	0: "read", 1: "write", 3: "close", 9: "mmap", 11: "munmap", 13: "rt_sigaction", 39: "getpid", 41: "socket", 45: "recvfrom", 53: "socketpair",
-	56: "clone", 107: "geteuid", 110: "getppid", 112: "setsid", 116: "setgroups", 117: "setresuid", 119: "setresgid", 138: "fstatfs",
+	0: "read", 1: "write", 3: "close", 9: "mmap", 11: "munmap", 7: "poll", 13: "rt_sigaction", 14: "rt_sigprocmask", 39: "getpid", 41: "socket", 45: "recvfrom", 53: "socketpair",
+	56: "clone", 61: "wait4", 63: "uname", 72: "fcntl", 107: "geteuid", 110: "getppid", 112: "setsid", 116: "setgroups", 117: "setresuid", 119: "setresgid", 128: "rt_sigtimedwait", 131: "sigaltstack", 138: "fstatfs",
 	157: "prctl", 186: "gettid", 202: "futex", 218: "set_tid_address", 257: "openat", 267: "readlinkat", 272: "unshare",
 	273: "set_robust_list", 274: "get_robust_list", 293: "pipe2", 308: "setns", 334: "rseq", 434: "pidfd_open",
 }
@@ -40,7 +40,7 @@ func (p *programs) profile(name string) error {
 	}
 	defer trace.remove()
 	s := scenario{name: name}
-	labels := []string{ours, yardstick}
+	labels := []string{ours, copying, yardstick}
 	if s.hasPeer() {
 		labels = append([]string{peer}, labels...)
 	}

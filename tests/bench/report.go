@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type report struct {
 	took      time.Duration
 	scenarios []*outcome
 	costs     []buildCost
+	memory    *memory
 	whole     *whole
 }
 
@@ -56,7 +58,11 @@ func (o *outcome) crossed(quantity string) estimate {
 
 // Void tells why the run is worth nothing, if it is not.
 func (r *report) void() error {
-	for _, o := range r.scenarios {
+	outcomes := slices.Clone(r.scenarios)
+	if r.memory != nil {
+		outcomes = append(outcomes, r.memory.scenarios...)
+	}
+	for _, o := range outcomes {
 		for _, quantity := range []string{"reply_ns", "total_ns"} {
 			// Where next to nothing is added there is nothing to divide by.
 			if !o.scenario.replies() {
@@ -105,7 +111,7 @@ func (t *table) row(cells ...string) {
 
 // The contestants that a table shows.
 func (o *outcome) shown() []string {
-	labels := []string{peer, ours, yardstick}
+	labels := []string{peer, ours, copying, yardstick}
 	if o.also != "" {
 		labels = append(labels, o.also)
 	}
@@ -119,7 +125,7 @@ func (r *report) markdown() string {
 	fmt.Fprintf(&b, "%d rounds, in each of which every program was started once in random order; medians, with 95%% intervals in "+
 		"parentheses. Each program was linked %d times (the large ones %d times), with Go's functions in another order and part of its data elsewhere each time, and the "+
 		"layouts take turns: where code and data happen to lie makes more difference than some of what is measured. *runc* is the C code of runc 1.5.2's nsenter, *yardstick* does the same kernel work in as few system calls "+
-		"as we know how to and checks nothing (tests/bench/yardstick). Added is what a program takes more than the same program "+
+		"as we know how to and checks nothing (tests/bench/yardstick), *copying* is ours built with NSEXEC_COPY_MEMORY, where processes have copies of the launched process's memory (docs/decisions/0010). Added is what a program takes more than the same program "+
 		"without a constructor, or, up to the reply, than one whose constructor replies at once. *Total* is until all processes "+
 		"have been reaped. *Itself* is runc's C code measured a second time: 1 within its 99.9%% interval, or the run is void.\n",
 		r.rounds, smallLayouts, largeLayouts)
@@ -134,6 +140,9 @@ func (r *report) markdown() string {
 	b.WriteString("Added by all processes together: page faults, context switches (of which Go's start has some too), processor time, " +
 		"sum of the peaks of resident memory (what processes share counts for each of them).\n\n")
 	b.WriteString(r.counts())
+	if r.memory != nil {
+		b.WriteString("\nWhat sharing memory saves a program that has much of it: [memory.md](memory.md).\n")
+	}
 	if len(r.costs) != 0 {
 		b.WriteString("\n## The program\n\n")
 		b.WriteString(r.builds())
@@ -147,7 +156,7 @@ func (r *report) markdown() string {
 
 func (r *report) times(quantity string) string {
 	var t table
-	t.head("scenario", "runc", "ours", "yardstick", "ours/runc", "yardstick/runc", "ours/yardstick", "itself")
+	t.head("scenario", "runc", "ours", "copying", "yardstick", "ours/runc", "copying/runc", "yardstick/runc", "ours/yardstick", "itself")
 	for _, o := range r.scenarios {
 		if quantity == "reply_ns" && !o.scenario.replies() {
 			continue
@@ -163,9 +172,10 @@ func (r *report) times(quantity string) string {
 			crossed = showRatio(o.crossed(quantity))
 		}
 		t.row(o.scenario.title, showMicroseconds(o.added(peer, quantity)), showMicroseconds(o.added(ours, quantity)),
-			showMicroseconds(o.added(yardstick, quantity)), ratio(ours, peer), ratio(yardstick, peer), ratio(ours, yardstick), crossed)
+			showMicroseconds(o.added(copying, quantity)), showMicroseconds(o.added(yardstick, quantity)), ratio(ours, peer),
+			ratio(copying, peer), ratio(yardstick, peer), ratio(ours, yardstick), crossed)
 		if o.also != "" {
-			t.row("with "+o.also, "", showMicroseconds(o.added(o.also, quantity)), "", ratio(o.also, peer), "", ratio(o.also, yardstick), "")
+			t.row("with "+o.also, "", showMicroseconds(o.added(o.also, quantity)), "", "", ratio(o.also, peer), "", "", ratio(o.also, yardstick), "")
 		}
 	}
 	return t.text.String()
@@ -236,6 +246,11 @@ func (r *report) write(dir, text string) error {
 	if err := os.WriteFile(filepath.Join(dir, "results.md"), []byte(text), 0o644); err != nil {
 		return err
 	}
+	if r.memory != nil {
+		if err := os.WriteFile(filepath.Join(dir, "memory.md"), []byte(r.memoryMarkdown()), 0o644); err != nil {
+			return err
+		}
+	}
 	if r.command != makeBench {
 		return nil
 	}
@@ -264,7 +279,7 @@ func (r *report) writeReadme(file string) error {
 // Summary is the short form of the report.
 func (r *report) summary() string {
 	var t table
-	t.head("added to a Go program's start, us", "runc: reply", "ours: reply", "ratio", "runc: total", "ours: total", "ratio")
+	t.head("added to a Go program's start, us", "runc: reply", "ours", "ratio", "copying: ratio", "runc: total", "ours", "ratio", "copying: ratio")
 	for _, o := range r.scenarios {
 		if !o.scenario.replies() || o.by[peer] == nil {
 			continue
@@ -273,11 +288,13 @@ func (r *report) summary() string {
 		for _, quantity := range []string{"reply_ns", "total_ns"} {
 			theirs, mine := o.added(peer, quantity), o.added(ours, quantity)
 			if theirs.contains(0) || mine.contains(0) { // the complete table says how little is known
-				cells = append(cells, showMicroseconds(theirs), showMicroseconds(mine), "-")
+				cells = append(cells, showMicroseconds(theirs), showMicroseconds(mine), "-", "-")
 				continue
 			}
-			cells = append(cells, fmt.Sprintf("%.0f", theirs.value/1000), fmt.Sprintf("%.0f", mine.value/1000),
-				fmt.Sprintf("%.2f", o.ratio(ours, peer, quantity, confidence).value))
+			ratio := func(label string) string {
+				return fmt.Sprintf("%.2f", o.ratio(label, peer, quantity, confidence).value)
+			}
+			cells = append(cells, fmt.Sprintf("%.0f", theirs.value/1000), fmt.Sprintf("%.0f", mine.value/1000), ratio(ours), ratio(copying))
 		}
 		t.row(cells...)
 	}

@@ -52,7 +52,7 @@ var bounds = []struct {
 	{"create-all", 2, 30},
 	{"user-1", 3, 66},
 	{"user-5", 3, 66},
-	{"user-340", 3, 66},
+	{"user-340", 3, 68},
 	{"join-1", 2, 37},
 	{"join-5", 2, 39},
 	{"join-7", 2, 39},

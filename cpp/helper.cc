@@ -12,12 +12,13 @@ namespace {
 
 /// All that the helper needs to know.
 struct Work {
-  ChannelEnds request;
-  ChannelEnds answer;
-  pid_t launched;
-  const Bootstrap* bootstrap;
-  const OwnProc* proc;
-  const Log* log;  // the launched process's
+  // Zero too, and not what these begin as elsewhere.
+  ChannelEnds request = {0, 0, nullptr, nullptr};
+  ChannelEnds answer = {0, 0, nullptr, nullptr};
+  pid_t launched = 0;
+  const Bootstrap* bootstrap = nullptr;
+  const OwnProc* proc = nullptr;
+  const Log* log = nullptr;  // the launched process's
   BlockedSignals signals;
 };
 

@@ -32,9 +32,11 @@ class MessageReader {
   }
 
  private:
-  // Room for two of the longest id maps (less than a page each, id_map.h) and what else parents
-  // send. What is not used is not touched.
-  static constexpr std::size_t kShort = 16UL * 1024;
+  // Enough for all but long id maps. More would push the frames of all that is called while there
+  // is a message to pages of the stack that nobody has touched yet, and each of them costs more
+  // than several system calls; who sends long maps waits for the kernel to write them for much
+  // longer.
+  static constexpr std::size_t kShort = 2UL * 1024;
 
   char short_[kShort];
   char* bytes_ = short_;

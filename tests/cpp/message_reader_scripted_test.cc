@@ -72,13 +72,13 @@ TEST(MessageReader, SaysWhereAMessageEnded) {
 
 TEST(MessageReader, MapsMemoryForALongMessage) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
-    mmap(16385)
-    read(3, 16369) = "abc"
-    read(3, 16366) = EPERM
-    munmap(16385)
-    read(3, 16) = "\<4:16385>\<2:62000>\<2:0>\<8:0>"
-    mmap(16385) = EPERM
+    read(3, 16) = "\<4:2049>\<2:62000>\<2:0>\<8:0>"
+    mmap(2049)
+    read(3, 2033) = "abc"
+    read(3, 2030) = EPERM
+    munmap(2049)
+    read(3, 16) = "\<4:2049>\<2:62000>\<2:0>\<8:0>"
+    mmap(2049) = EPERM
   )");
   {
     MessageReader reader;
@@ -86,15 +86,15 @@ TEST(MessageReader, MapsMemoryForALongMessage) {
                  "failed to read the bootstrap message: Operation not permitted");
   }
   EXPECT_ERROR(MessageReader().ReadFrom(3),
-               "failed to map 16385 bytes for the bootstrap message: Operation not permitted");
+               "failed to map 2049 bytes for the bootstrap message: Operation not permitted");
 }
 
 TEST(MessageReader, MapsNoMemoryForAMessageThatJustFits) {
   const ScriptedKernel kernel(R"(
-    read(3, 16) = "\<4:16384>\<2:62000>\<2:0>\<8:0>"
-    read(3, 16368) = ""
+    read(3, 16) = "\<4:2048>\<2:62000>\<2:0>\<8:0>"
+    read(3, 2032) = ""
   )");
-  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 16384 bytes");
+  EXPECT_ERROR(MessageReader().ReadFrom(3), "the bootstrap message ended after 16 of 2048 bytes");
 }
 
 }  // namespace

@@ -27,7 +27,11 @@ var hostname = Register("test.hostname", func(context.Context, struct{}) (string
 // and in sessions.
 func TestManyCallers(t *testing.T) {
 	requireRoot(t)
-	const containers, callers, calls = 8, 32, 1000
+	const containers, callers = 8, 32
+	calls := 1000
+	if testing.Short() {
+		calls = 100
+	}
 	targets := make([]int, containers)
 	for i := range targets {
 		targets[i] = fixture(t, UTS|Net|IPC|PID|Mount, fmt.Sprintf("hostname container-%d", i))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check sweep soak fuzz model matrix coverage mutate bench lint format clean
+.PHONY: help demo test check platforms sweep soak fuzz model matrix coverage mutate bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
 	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, a model, fuzzers, some mutants'
+	@echo 'make platforms  run the tests on seven machines and five kernels, emulated, and print a table'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'
@@ -29,6 +30,10 @@ test:
 check:
 	@scripts/setup check
 	@go run ./tests/run check
+
+platforms:
+	@scripts/setup platforms
+	@tests/platforms/run
 
 sweep:
 	@scripts/setup

@@ -23,8 +23,12 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// Deadline is a context that lasts as long, and not longer than the test.
+// Deadline is a context that lasts as long, and not longer than the test. What is a matter of seconds may take more on the
+// slow machines that -test.short is for.
 func Deadline(t testing.TB, d time.Duration) context.Context {
+	if testing.Short() && d >= time.Second {
+		d *= 5
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
@@ -38,7 +42,7 @@ func Fixture(t testing.TB, kinds bootstrap.Namespaces, script string) int {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	cmd := exec.Command("/bin/sh", "-c", "set -e\n"+script+"\necho ready\nexec 1>&-\nexec sleep 120")
+	cmd := exec.Command("/bin/sh", "-c", "set -e\n"+script+"\necho ready\nexec 1>&-\nexec sleep 600")
 	cmd.Stdout = write
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{

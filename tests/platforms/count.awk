@@ -57,6 +57,6 @@ match($0, /\026 *--- (PASS|FAIL|SKIP): [^ ]+ \(/) {
   next
 }
 part == "sweep" && /^VIOLATION/ { say("FAIL", $0) }
-part == "sweep" && /^left out, as it cannot be made here: / { say("SKIP", substr($0, index($0, ": ") + 2)) }
+part == "sweep" && /^left out, as it cannot be made here: / { name = substr($0, index($0, ": ") + 2); gsub(" ", "_", name); say("SKIP", name) }
 part == "sweep" && $1 == "all" && $2 ~ /^[0-9]+$/ { say("PASS", $2 - $6) }
 END { if (part != "") finish("unknown: it never ended") }

@@ -40,6 +40,8 @@ func TestEOFAnywhere(t *testing.T) {
 				Message: whole.Message[:size],
 				Shut:    true,
 				Order:   launch.ReadFirst,
+
+				Deadline: deadline(),
 			})
 			if err != nil {
 				t.Fatal(err)

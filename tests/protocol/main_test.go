@@ -12,12 +12,21 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"nsenter-cpp.example/tests/internal/launch"
 )
 
 // program is the one under test.
 var program string
+
+// deadline is how long a launch may take: the usual time, or on the slow machines that -test.short is for more.
+func deadline() time.Duration {
+	if testing.Short() {
+		return 100 * time.Second
+	}
+	return 20 * time.Second
+}
 
 func TestMain(m *testing.M) {
 	launch.Main()

@@ -49,6 +49,7 @@ func TestVectors(t *testing.T) {
 				if piece := run.Case.Piece; testing.Short() && piece > 0 && len(v.Message)/piece > 1000 {
 					t.Skip("LEFT OUT: with -test.short not so many pieces")
 				}
+				run.Case.Deadline = deadline()
 				outcome, err := launch.Run(run.Case)
 				if err != nil {
 					t.Fatal(err)

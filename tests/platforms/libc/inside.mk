@@ -51,6 +51,9 @@ $(OUT)/launch_test: $(launch:%=$(OUT)/launch/%.o) | $(OUT)/launched_program
 $(OUT)/%_test: $(OUT)/tests/%_test.o $(support:%=$(OUT)/tests/%.o) $(OUT)/libnsexec.a
 	$(CXX) -o $@ $(filter $(OUT)/tests/%.o $(OUT)/launch/%.o,$^) $(OUT)/libnsexec.a -lgtest -lgtest_main -pthread
 
+$(OUT)/later_kernel: $(SRC)/tests/platforms/libc/later_kernel.cc
+	$(CXX) -std=c++20 $(warnings) -o $@ $<
+
 .PRECIOUS: $(OUT)/tests/%.o
 .DELETE_ON_ERROR:
 -include $(wildcard $(OUT)/core/*.d $(OUT)/launch/*.d $(OUT)/tests/*.d)

@@ -65,9 +65,10 @@ Status Run(const Environment& environment, WorkingCopy& copy, Log& log) {
 
 extern "C" void nsexec() {
   using namespace nsenter;  // NOLINT(google-build-using-namespace): nsexec is the one name outside of it
-  // Read and written at once, so that the page faults once.
-  constinit static bool called = false;
-  if (__atomic_exchange_n(&called, true, __ATOMIC_RELAXED)) return;
+  // Read and written at once, so that the page faults once. (Not a bool: for a single byte g++ 12
+  // calls a library on riscv64.)
+  constinit static int called = 0;
+  if (__atomic_exchange_n(&called, 1, __ATOMIC_RELAXED) != 0) return;
 
   const Environment environment = Environment::Read();
   if (!environment.AsksForSomething()) return;

@@ -146,11 +146,12 @@ Decision Decide(const Script& script) {
   const int told = log != nullptr && log_error.empty() ? std::stoi(log) : STDERR_FILENO;
   if ((script.world & kSecure) != 0) {
     const bool ids_differ = (script.world & kUnprivileged) == 0;
-    return {Kind::kRefused,
-            std::string("refused: the program runs with privileges that its caller does not have: ") +
-                (ids_differ ? "real and effective ids differ"
-                            : "the program has capabilities of its own"),
-            told, false, log != nullptr && log_error.empty()};
+    return {
+        Kind::kRefused,
+        std::string("refused: the program runs with privileges that its caller does not have: ") +
+            (ids_differ ? "real and effective ids differ"
+                        : "the program has capabilities of its own"),
+        told, false, log != nullptr && log_error.empty()};
   }
   if (pid == nullptr && !log_error.empty()) return {Kind::kRefused, log_error};
   return pid != nullptr ? DecideClassic(script) : DecideNetlink(script, told);
@@ -225,7 +226,8 @@ void CheckDecision(const Script& script) {
         kernel.Demand(lines.empty(), "level 0 drops the line");
         return;
       }
-      if (lines.size() != (decision.twice ? 2U : 1U)) kernel.Fail("a refusal says: " + decision.text);
+      if (lines.size() != (decision.twice ? 2U : 1U))
+        kernel.Fail("a refusal says: " + decision.text);
       if (decision.twice) CheckSaid(decision, lines.front(), STDERR_FILENO, kernel);
       CheckSaid(decision, lines.back(), decision.told, kernel);
       return;

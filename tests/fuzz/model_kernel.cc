@@ -206,8 +206,8 @@ pid_t ModelKernel::pid() const {
 }
 
 void ModelKernel::DemandStill(std::string_view name) const {
-  const bool sees_no_end = waiting_failed_ && (name == "poll" || name == "write" ||
-                                               name == "getpid" || name == "exit");
+  const bool sees_no_end =
+      waiting_failed_ && (name == "poll" || name == "write" || name == "getpid" || name == "exit");
   const bool waits = name == "read" || sees_no_end;
   Demand(role_ != Role::kInit || !shares_memory_ || has_seen_the_end_ || waits || name == "close",
          "the init process goes on when the launched process has let go of its memory");
@@ -321,11 +321,12 @@ bool ModelKernel::AllBlocked() const { return Equals(process_.blocked, sys::kAll
 void ModelKernel::DemandWord(const Channel& channel, nsenter::Word word) {
   using nsenter::Word;
   const bool is_launched = role_ == Role::kLaunched;
-  const bool is_told = channel.with == Role::kWaiter || (channel.with == Role::kInit && !shares_memory_);
+  const bool is_told =
+      channel.with == Role::kWaiter || (channel.with == Role::kInit && !shares_memory_);
   switch (word) {
     case Word::kWriteMaps:
-      Demand(is_launched && channel.with == Role::kHelper && (state_.created & CLONE_NEWUSER) != 0 &&
-                 channel.sent.empty(),
+      Demand(is_launched && channel.with == Role::kHelper &&
+                 (state_.created & CLONE_NEWUSER) != 0 && channel.sent.empty(),
              "the helper is asked once, when there is a user namespace");
       return;
     case Word::kMapsWritten:
@@ -342,8 +343,8 @@ void ModelKernel::DemandWord(const Channel& channel, nsenter::Word word) {
              "who waits for the reply is told once, when the parent has it");
       return;
     case Word::kFailed: {
-      const bool is_heard = is_launched ? working_copy_ && channel.with == Role::kWaiter
-                                        : channel.with == role_;
+      const bool is_heard =
+          is_launched ? working_copy_ && channel.with == Role::kWaiter : channel.with == role_;
       Demand(is_heard, "who is told of a failure waits for this process");
       Demand(!failed_sent_, "who waits is told of a failure once");
       Demand(fatal_lines_ != 0 || others_spoke_ || line_lost_ || IsSilenced(),
@@ -419,11 +420,11 @@ void ModelKernel::TakeJsonLine(int fd, std::string_view text) {
   const bool fatal = StartsWithText(text, "fatal\"");
   Demand(TakePrefix(text, fatal ? "fatal\", \"msg\": \"nsexec" : "debug\", \"msg\": \"nsexec"),
          "a line has a level and a message");
-  // Between the helper's clone and the end of Helper::Start, which has the log as it was, a line has no
-  // number yet: that signals cannot be unblocked.
+  // Between the helper's clone and the end of Helper::Start, which has the log as it was, a line
+  // has no number yet: that signals cannot be unblocked.
   const std::string prefix =
-      (cloned_ && !helper_starts_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) + "[" +
-      std::to_string(pid()) + "]: ";
+      (cloned_ && !helper_starts_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) +
+      "[" + std::to_string(pid()) + "]: ";
   Demand(TakePrefix(text, prefix), "a line begins with its process");
   Demand(text.size() > 3 && text.substr(text.size() - 3) == "\"}\n", "a line ends as JSON");
   std::string message;
@@ -466,8 +467,7 @@ std::string ModelKernel::ExpectedReply() const {
   if (IsClassic()) return "{ \"pid\" : " + init + " }\n";
   pid_t stage1 = helper_ != 0 && helper_ != init_ ? helper_ : kNoStage1;
   if (working_copy_) stage1 = kWorkingCopy;
-  return "{\"stage1_pid\":" + std::to_string(stage1) +
-         ",\"stage2_pid\":" + init + "}\n";
+  return "{\"stage1_pid\":" + std::to_string(stage1) + ",\"stage2_pid\":" + init + "}\n";
 }
 
 // What is heard.
@@ -633,7 +633,8 @@ void ModelKernel::DemandMayShare(Role child) const {
     return;
   }
   Demand(child == Role::kInit, "a working copy has memory of its own");
-  Demand(!helper_shares_memory_ || helper_is_gone_, "there is one stack for those who share memory");
+  Demand(!helper_shares_memory_ || helper_is_gone_,
+         "there is one stack for those who share memory");
   Demand((state_.created & CLONE_NEWTIME) == 0,
          "who enters a time namespace has memory of its own");
   Demand(!IsClassic() || script_.Get("_LIBCONTAINER_CONSOLE_PATH") == nullptr,
@@ -773,8 +774,7 @@ int ModelKernel::SetMask(const sys::SignalSet& mask, sys::SignalSet* ret_old) {
     Demand(state_.session, "no signal arrives before there is a session");
     Demand(state_.hang_up_dropped, "the other session's SIGHUP is dropped before signals arrive");
   }
-  Demand(role_ != Role::kHelper || in_tool_child_ || blocks,
-         "no handler runs in the helper");
+  Demand(role_ != Role::kHelper || in_tool_child_ || blocks, "no handler runs in the helper");
   const int error = Choose().error;
   if (error != 0) return error;
   if (ret_old != nullptr) *ret_old = process_.blocked;
@@ -797,7 +797,8 @@ int ModelKernel::TakeSignal(int signal) {
 int ModelKernel::RegisterSequences(void* area, unsigned size, unsigned signature) {
   void* const libcs = Is(kNoSequences) ? nullptr : state_.sequences;
   Demand(area != nullptr && size == kSequencesSize, "an area is registered");
-  Demand(area != libcs || signature == kSequencesSignature, "libc's area is registered as libc does");
+  Demand(area != libcs || signature == kSequencesSignature,
+         "libc's area is registered as libc does");
   Demand(area == libcs || (role_ == Role::kLaunched && libcs == nullptr),
          "what is registered is libc's, or was a probe");
   const Choice choice = Choose();
@@ -893,8 +894,7 @@ int ModelKernel::Execute(const char* path, char* const argv[], char* const envir
 
 void ModelKernel::Exit(int status) {
   if (in_tool_child_) longjmp(end_of_child_, 1);
-  const bool is_waited_for =
-      role_ == Role::kHelper || (role_ == Role::kLaunched && working_copy_);
+  const bool is_waited_for = role_ == Role::kHelper || (role_ == Role::kLaunched && working_copy_);
   Demand(!failed_sent_ || status == 1, "who says that it has failed ends so");
   Demand(!is_waited_for || fatal_lines_ == 0 || failed_sent_, "who waits is told of a failure");
   if (sharing_init_.function != nullptr) {
@@ -920,8 +920,7 @@ void ModelKernel::DemandAccepted() {
 }
 
 void ModelKernel::DemandAsked() {
-  Demand(!Is(kSecure) && !Is(kParentOutside) && !Is(kBeingLoaded),
-         "an unfit process does nothing");
+  Demand(!Is(kSecure) && !Is(kParentOutside) && !Is(kBeingLoaded), "an unfit process does nothing");
   if (IsClassic()) {
     Demand(Number("_LIBCONTAINER_INITPID") > 0, "nothing is done for a process that is none");
     return;
@@ -1430,14 +1429,15 @@ int SystemName(utsname* ret_name) {
     bool is_new;
   };
   constexpr Release kReleases[] = {
-      {"6.1.0-13-amd64", true},    {"4.8.0", true},   {"10.0", true}, {"4.4.0", false},
+      {"6.1.0-13-amd64", true},   {"4.8.0", true},   {"10.0", true}, {"4.4.0", false},
       {"3.10.0-1160.el7", false}, {"4.7.10", false}, {"", false},    {"unknown", false},
   };
   ModelKernel& kernel = Enter("uname");
   const ModelKernel::Choice choice = kernel.Choose();
   const Release& release = kReleases[choice.variation % std::size(kReleases)];
   kernel.state().is_new_kernel = choice.error == 0 && release.is_new;
-  if (choice.error == 0) (void)std::snprintf(ret_name->release, sizeof(ret_name->release), "%s", release.text);
+  if (choice.error == 0)
+    (void)std::snprintf(ret_name->release, sizeof(ret_name->release), "%s", release.text);
   return kernel.Return(choice.error);
 }
 

@@ -280,16 +280,17 @@ class ModelKernel {
     Process process;
   };
   SharingInit sharing_init_;
-  bool shares_memory_ = false;           // the init process does
-  std::set<int> held_until_the_end_;     // channels that the launched process could send on when it ended
-  bool has_seen_the_end_ = false;        // the init process, of the launched process
+  bool shares_memory_ = false;  // the init process does
+  std::set<int>
+      held_until_the_end_;         // channels that the launched process could send on when it ended
+  bool has_seen_the_end_ = false;  // the init process, of the launched process
   bool helper_shares_memory_ = false;
-  bool helper_starts_ = false;           // and the launched process has blocked signals still
-  bool helper_is_asked_ = false;         // to write the maps
-  bool helper_is_done_ = false;          // it has answered, and ends, or has ended
-  bool helper_is_gone_ = false;          // which has been seen
+  bool helper_starts_ = false;    // and the launched process has blocked signals still
+  bool helper_is_asked_ = false;  // to write the maps
+  bool helper_is_done_ = false;   // it has answered, and ends, or has ended
+  bool helper_is_gone_ = false;   // which has been seen
   bool helper_is_reaped_ = false;
-  bool waiting_failed_ = false;          // a process cannot see another one's end
+  bool waiting_failed_ = false;  // a process cannot see another one's end
   int launched_status_ = 0;
   bool exited_ = false;
   int status_ = 0;

@@ -13,8 +13,8 @@
 
 namespace nsenter::fuzz {
 
-/// The state of the machine in which nsexec starts: the first byte after the sections, and six bits of the
-/// second.
+/// The state of the machine in which nsexec starts: the first byte after the sections, and six bits
+/// of the second.
 enum WorldBit : unsigned {
   kStdinClosed = 1U << 0U,
   kStdoutClosed = 1U << 1U,
@@ -33,8 +33,8 @@ enum WorldBit : unsigned {
 };
 
 /// Our processes. A run follows one of them: a clone returns in that one, and what the others would
-/// say to it is among the answers. Where there are threads kLaunched is the working copy, which does
-/// the launched process's work, and kWaiter the launched process itself.
+/// say to it is among the answers. Where there are threads kLaunched is the working copy, which
+/// does the launched process's work, and kWaiter the launched process itself.
 enum class Role { kLaunched, kHelper, kInit, kWaiter };
 
 struct Script {

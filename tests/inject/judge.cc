@@ -140,8 +140,8 @@ std::string NeitherSameNorFailed(const Plan& plan, const Observation& seen,
   return Succeeded(seen) ? NotSame(plan, seen, &normal) : NotFailed(plan, seen, nullptr);
 }
 
-/// A failure of what is left to do when the parent has the reply, from which on the init process is the
-/// parent's: it goes on, and the failure is said.
+/// A failure of what is left to do when the parent has the reply, from which on the init process is
+/// the parent's: it goes on, and the failure is said.
 std::string NotLate(const Plan& plan, const Observation& seen) {
   const EndedProcess* const launched = seen.Find("launched");
   if (!seen.bad_reply.empty()) return "the reply: " + seen.bad_reply;

@@ -49,7 +49,7 @@ struct Observation {
   std::string early;        // what came before it should have
   std::string state;        // of the init process then
   bool right_thread_id = true;
-  bool alternate_stack = true;  // the init process has the one it had
+  bool alternate_stack = true;    // the init process has the one it had
   bool echoed = false;            // the init process got the parent's document
   std::vector<std::string> left;  // processes, at the deadline
   bool initpipe_ended = false;
@@ -64,8 +64,9 @@ struct Observation {
 /// "launched/2/1". Which of them is what is not known before a launch has succeeded.
 using Roles = std::map<std::string, std::string>;
 
-/// "init" is the one in which nsexec returned, "copy" its creator if that is not the launched process,
-/// "tool" one that executed something, "helper" any other one. A second one of a kind has a 2 behind its name. Renames what is in `normal`.
+/// "init" is the one in which nsexec returned, "copy" its creator if that is not the launched
+/// process, "tool" one that executed something, "helper" any other one. A second one of a kind has
+/// a 2 behind its name. Renames what is in `normal`.
 Roles LearnRoles(Observation& normal);
 
 }  // namespace inject

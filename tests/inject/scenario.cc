@@ -142,10 +142,7 @@ const std::vector<Scenario>& Scenarios() {
        .uid_map = kRootMap,
        .setgroups = true,
        .threads = true},
-      {.name = "classic-threads",
-       .fixture = FixtureKind::kPlain,
-       .classic = true,
-       .threads = true},
+      {.name = "classic-threads", .fixture = FixtureKind::kPlain, .classic = true, .threads = true},
   };
   return scenarios;
 }

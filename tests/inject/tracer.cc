@@ -104,7 +104,8 @@ void Tracer::AdoptOrphans() {
 
 bool Tracer::LetThreadGo(pid_t pid) {
   const auto known = processes_.find(pid);
-  if (known != processes_.end() && !known->second.ended && !known->second.path.empty()) return false;
+  if (known != processes_.end() && !known->second.ended && !known->second.path.empty())
+    return false;
   if (!IsThread(pid)) return false;
   ptrace(PTRACE_DETACH, pid, 0, 0);
   threads_.erase(pid);

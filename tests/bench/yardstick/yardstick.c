@@ -8,8 +8,8 @@
 //     that nothing is copied and nothing faults again. The init process waits until the launched
 //     process has ended, because both run on its stack; the kernel says so by clearing a word
 //     (set_tid_address);
-//   - a process cannot enter a new time namespace with memory that it shares: there the init process
-//   is a copy (one that is joined is entered at once);
+//   - a process cannot enter a new time namespace with memory that it shares: there the init
+//   process is a copy (one that is joined is entered at once);
 //   - one function of libc for all system calls: each function costs a symbol lookup when first
 //   called.
 //

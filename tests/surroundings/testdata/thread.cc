@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A library that starts a thread as soon as it is loaded. With WAIT it goes on when the thread runs.
+// A library that starts a thread as soon as it is loaded. With WAIT it goes on when the thread
+// runs.
 
 #include <pthread.h>
 #include <unistd.h>

@@ -127,6 +127,7 @@ bool Contains(const ElfW(Phdr) & header, ElfW(Addr) base, const void* address) {
 
 /// True if this code is part of the program itself, which nobody loads later.
 bool IsPartOfTheProgram() {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): that is how the kernel tells it
   const auto* const headers = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
   const std::size_t count = getauxval(AT_PHNUM);
   ElfW(Addr) base = 0;
@@ -147,6 +148,7 @@ int FindLinkersData(dl_phdr_info* info, std::size_t /*size*/, void* ret_segment)
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& header = info->dlpi_phdr[i];
     if (header.p_type != PT_LOAD || (header.p_flags & PF_W) == 0) continue;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): that is how libc tells it
     const auto* const begin = reinterpret_cast<const char*>(info->dlpi_addr + header.p_vaddr);
     *static_cast<Segment*>(ret_segment) = {begin, begin + header.p_memsz};
   }

@@ -91,7 +91,8 @@ pid_t ThreadId() { return Call(SYS_gettid); }
 int ThreadIdAddress(int** ret_address) {
   // A 64-bit kernel writes 8 bytes, for a 32-bit process too. The other half is zero then, and
   // which one that is depends on the byte order.
-  std::uintptr_t words[sizeof(std::uint64_t) / sizeof(std::uintptr_t)] = {};
+  constexpr std::size_t kWords = 8 / sizeof(void*);
+  std::uintptr_t words[kWords] = {};
   const int result = Call(SYS_prctl, PR_GET_TID_ADDRESS, words, 0, 0, 0);
   std::uintptr_t address = 0;
   for (const std::uintptr_t word : words) address |= word;

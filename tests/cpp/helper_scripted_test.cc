@@ -251,9 +251,10 @@ TEST(Helper, HasACopyWhereSharingIsRefusedOrUnsound) {
       "success");
   for (const std::string machine :
        {"memory is copied", "there is a sanitizer", "there is a shadow stack"}) {
-    EXPECT_EQ(StartAndWrite(machine + kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + end,
-                            kOutOfReach),
-              "success");
+    std::string script = machine + kBegin;
+    script += CloneCopyOf("CLONE_PARENT|SIGCHLD", "43");
+    script += end;
+    EXPECT_EQ(StartAndWrite(script, kOutOfReach), "success");
   }
 }
 

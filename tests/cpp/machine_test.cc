@@ -92,8 +92,9 @@ TEST(FindCachedThreadId, LooksWhereGlibcsHaveIt) {
     Thread thread;
     int* const id = thread.IdBeforeList(distance);
     *id = 42;
-    EXPECT_EQ(machine::FindCachedThreadId(42, thread.list, nullptr), id);
-    EXPECT_EQ(machine::FindCachedThreadId(43, thread.list, nullptr), nullptr) << "another's";
+    EXPECT_EQ(machine::FindCachedThreadId(42, static_cast<void*>(thread.list), nullptr), id);
+    EXPECT_EQ(machine::FindCachedThreadId(43, static_cast<void*>(thread.list), nullptr), nullptr)
+        << "another's";
   }
 }
 
@@ -102,25 +103,26 @@ TEST(FindCachedThreadId, LooksNowhereElse) {
     if (k64Bit ? distance == 4 : distance == 1 || distance == 2) continue;
     Thread thread;
     *thread.IdBeforeList(distance) = 42;
-    EXPECT_EQ(machine::FindCachedThreadId(42, thread.list, nullptr), nullptr) << distance;
+    EXPECT_EQ(machine::FindCachedThreadId(42, static_cast<void*>(thread.list), nullptr), nullptr)
+        << distance;
   }
 }
 
 TEST(FindCachedThreadId, TakesTheKernelsAddressIfItHoldsTheId) {
   Thread thread;
   int id = 42;
-  EXPECT_EQ(machine::FindCachedThreadId(42, thread.list, &id), &id);
+  EXPECT_EQ(machine::FindCachedThreadId(42, static_cast<void*>(thread.list), &id), &id);
   EXPECT_EQ(machine::FindCachedThreadId(42, nullptr, &id), &id);
   // The one before the list is libc's in any case.
   int* const before = thread.IdBeforeList(k64Bit ? 4 : 1);
   *before = 42;
-  EXPECT_EQ(machine::FindCachedThreadId(42, thread.list, &id), before);
+  EXPECT_EQ(machine::FindCachedThreadId(42, static_cast<void*>(thread.list), &id), before);
 }
 
 TEST(FindCachedThreadId, TakesNoAddressThatDoesNotHoldTheId) {
   Thread thread;
   int id = 0;
-  EXPECT_EQ(machine::FindCachedThreadId(42, thread.list, &id), nullptr);
+  EXPECT_EQ(machine::FindCachedThreadId(42, static_cast<void*>(thread.list), &id), nullptr);
   EXPECT_EQ(machine::FindCachedThreadId(42, nullptr, nullptr), nullptr);
 }
 

@@ -110,6 +110,7 @@ TEST(Nsexec, ReturnsInASoundProcess) {
   int result[2];
   ASSERT_EQ(pipe(result), 0);
   const Flow flow = RunNsexec(kNothing, [&] {
+    // NOLINTBEGIN(misc-const-correctness): their addresses are given away
     pthread_attr_t attributes;
     EXPECT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
     pthread_attr_destroy(&attributes);
@@ -121,13 +122,14 @@ TEST(Nsexec, ReturnsInASoundProcess) {
     sigset_t mask;
     EXPECT_EQ(sigprocmask(SIG_SETMASK, nullptr, &mask), 0);
     EXPECT_EQ(sigisemptyset(&mask), 1);
+    // NOLINTEND(misc-const-correctness)
     const pid_t pid = getpid();
     EXPECT_EQ(write(result[1], &pid, sizeof(pid)), static_cast<ssize_t>(sizeof(pid)));
   });
   test::ExpectSilentSuccess(flow.outcome);
   EXPECT_EQ(flow.outcome.siblings.size(), 1U) << "the init process, and no other";
   close(result[1]);
-  pid_t init = 0;
+  pid_t init = 0;  // NOLINT(misc-const-correctness): read writes it
   EXPECT_EQ(read(result[0], &init, sizeof(init)), static_cast<ssize_t>(sizeof(init)));
   close(result[0]);
   EXPECT_EQ(flow.reply,

@@ -39,7 +39,7 @@ TEST(IgnoredSigpipe, SaysWhatFailed) {
 }
 
 TEST(BlockedSignals, AreAllUntilTheMaskBefore) {
-  ScriptedKernel kernel(R"(
+  const ScriptedKernel kernel(R"(
     sigprocmask(all)
     sigprocmask(before)
   )");

@@ -22,6 +22,7 @@ import (
 type vector struct {
 	name    string
 	message []byte
+	page    string   // its size, if only then it is so
 	refusal string   // parse-error
 	fields  []string // parsed
 	parse   string
@@ -62,6 +63,8 @@ func readVectors(t testing.TB) []vector {
 
 func (v *vector) add(key, value string) error {
 	switch key {
+	case "page":
+		v.page = value
 	case "parse-error":
 		v.refusal = unescape(value)
 	case "parsed":
@@ -128,6 +131,9 @@ func TestVectors(t *testing.T) {
 			continue
 		}
 		t.Run(v.name, func(t *testing.T) {
+			if v.page != "" {
+				require.That(t, v.page == strconv.Itoa(os.Getpagesize()), "pages of "+v.page+" bytes")
+			}
 			w, err := parse(v.message)
 			if v.refusal != "" {
 				refused++

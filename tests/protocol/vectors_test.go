@@ -46,6 +46,8 @@ func TestVectors(t *testing.T) {
 			run := run
 			t.Run(v.Name+"/"+run.Name, func(t *testing.T) {
 				t.Parallel()
+				lacks := v.Lacks()
+				require.That(t, lacks == "", lacks)
 				if piece := run.Case.Piece; testing.Short() && piece > 0 && len(v.Message)/piece > 1000 {
 					t.Skip("LEFT OUT: with -test.short not so many pieces")
 				}

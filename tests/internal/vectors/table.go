@@ -6,9 +6,11 @@
 package vectors
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"sort"
@@ -89,7 +91,7 @@ type Vector struct {
 
 // keys that a vector may have; those with false only once.
 var keys = map[string]bool{
-	"about": false, "protocol": false, "captured": false, "branch": false, "beyond-runc": false,
+	"about": false, "page": false, "protocol": false, "captured": false, "branch": false, "beyond-runc": false,
 	"env": true, "user": false, "fixture": false, "setup": true, "send": true, "end": false,
 	"hex": true, "fill": true,
 	"parse-error": false, "parsed": true, "parse": false,
@@ -165,12 +167,12 @@ func (v *Vector) check() error {
 			}
 			fields = fields[1:]
 		}
-		bytes, err := hex.DecodeString(strings.Join(fields, ""))
+		piece, err := hex.DecodeString(strings.Join(fields, ""))
 		if err != nil {
 			return fmt.Errorf("%s: %w", m[1], err)
 		}
 		for ; count > 0; count-- {
-			v.Message = append(v.Message, bytes...)
+			v.Message = append(v.Message, piece...)
 		}
 	}
 	if v.Get("about", "") == "" {
@@ -220,6 +222,27 @@ func (v *Vector) AsksForTime() bool {
 		}
 	}
 	return false
+}
+
+// Lacks is what this machine does not have that a vector needs, or "".
+func (v *Vector) Lacks() string {
+	if page := v.Get("page", ""); page != "" && page != strconv.Itoa(os.Getpagesize()) {
+		return "pages of " + page + " bytes"
+	}
+	for _, word := range v.All("setup") {
+		if word != "subids" {
+			continue
+		}
+		for _, tool := range []string{"/usr/bin/newuidmap", "/usr/bin/newgidmap"} {
+			if !bytes.Contains(v.Message, []byte(tool+"\x00")) {
+				continue
+			}
+			if _, err := exec.LookPath(tool); err != nil {
+				return tool + " (Debian: uidmap)"
+			}
+		}
+	}
+	return ""
 }
 
 // Protocol is netlink, classic or none.

@@ -46,7 +46,7 @@ func buildPeer(t testing.TB, sources ...string) *peer {
 	program := filepath.Join(t.TempDir(), "peer")
 	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../launch"}
 	args = append(args, sources...)
-	for _, name := range []string{"netlink_message.cc", "id_map.cc"} {
+	for _, name := range []string{"netlink_message.cc", "id_map.cc", "error.cc", "text.cc"} {
 		args = append(args, filepath.Join("../../cpp", name))
 	}
 	build := exec.Command(compiler, args...)

@@ -20,6 +20,8 @@ struct Work {
   const OwnProc* proc = nullptr;
   const Log* log = nullptr;  // the launched process's
   BlockedSignals signals;
+  bool shares_memory = false;
+  bool maps_written = false;  // where memory is shared
 };
 
 // Not in a frame of the launched process, which may fail and leave that while the helper, with the
@@ -38,7 +40,11 @@ Status Serve(const Log& log) {
   if (word != Word::kWriteMaps) return Error::Of("the launched process made an unknown request");
   RETURN_IF_ERROR(WriteIdMaps(*work.bootstrap, *work.proc, work.launched, {&work.signals}));
   log.Debug("wrote the id maps of process ", work.launched);
-  return work.answer.Send(Word::kMapsWritten);
+  if (!work.shares_memory) return work.answer.Send(Word::kMapsWritten);
+  // Our end is waited for anyhow, and says it too. A word before that would wake the launched
+  // process once more, and it would go back to sleep.
+  work.maps_written = true;
+  return {};
 }
 
 /// Signals stay blocked here: a handler would run on memory that is not this process's alone.
@@ -61,10 +67,12 @@ int RunHelper(void* /*argument*/) {
 Result<pid_t> CloneHelper(Kinship kinship, bool out_of_reach, const Log& log, bool& ret_shares) {
   std::string_view reason = ReasonToCopy({.has_more_privileges = !out_of_reach});
   if (reason.empty()) {
+    work.shares_memory = true;
     // Nothing that libc knows of the thread is needed there.
     const pid_t pid = CloneSharingMemory(kinship, RunHelper, nullptr, nullptr);
     ret_shares = pid >= 0;
     if (ret_shares) return pid;
+    work.shares_memory = false;
     reason = "a process that shares memory is refused";
   }
   log.Debug("the helper has a copy of our memory: ", reason);
@@ -87,7 +95,9 @@ Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Ki
           .bootstrap = &bootstrap,
           .proc = &proc,
           .log = &log,
-          .signals = {}};
+          .signals = {},
+          .shares_memory = false,
+          .maps_written = false};
   RETURN_IF_ERROR(work.signals.Block());
   ASSIGN_OR_RETURN(helper.pid_, CloneHelper(kinship, out_of_reach, log, helper.shares_memory_));
   RETURN_IF_ERROR(work.signals.Restore());
@@ -97,7 +107,10 @@ Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Ki
 
 Status Helper::WriteMaps() {
   RETURN_IF_ERROR(request_.Send(Word::kWriteMaps));
-  const Result<Word> answer = answer_.Receive();
+  Result<Word> answer = answer_.Receive();
+  if (answer.ok() && answer.value() == Word::kEnded && work.maps_written) {
+    answer = Word::kMapsWritten;
+  }
   if (shares_memory_) {
     // With its memory the helper lets go of our frames, and of the stack that the init process
     // needs. Until then they must not change, so a failure is not carried up.

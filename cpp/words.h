@@ -14,7 +14,7 @@ namespace nsenter {
 /// | word         | from             | to               | when |
 /// |--------------|------------------|------------------|------------------------------------------|
 /// | kWriteMaps   | launched process | helper           | it is in the new user namespace | |
-/// kMapsWritten | helper           | launched process | its id maps are written                  |
+/// kMapsWritten | helper           | launched process | its id maps are written; memory copied   |
 /// | kHasConsole  | init process     | launched process | the console is its controlling terminal |
 /// | kReported    | launched process | init process     | the reply is on INITPIPE; memory copied |
 /// | kReported    | working copy     | launched process | the same, where there are threads | |

@@ -11,17 +11,19 @@ namespace nsenter {
 /// One byte each, on a channel (channel.h). Everything else that a process has to know is in its
 /// memory when it is cloned.
 ///
-/// | word         | from             | to               | when |
-/// |--------------|------------------|------------------|------------------------------------------|
-/// | kWriteMaps   | launched process | helper           | it is in the new user namespace | |
-/// kMapsWritten | helper           | launched process | its id maps are written; memory copied   |
+// clang-format off
+/// | word         | from             | to               | when                                    |
+/// |--------------|------------------|------------------|-----------------------------------------|
+/// | kWriteMaps   | launched process | helper           | it is in the new user namespace         |
+/// | kMapsWritten | helper           | launched process | its id maps are written; memory copied  |
 /// | kHasConsole  | init process     | launched process | the console is its controlling terminal |
 /// | kReported    | launched process | init process     | the reply is on INITPIPE; memory copied |
-/// | kReported    | working copy     | launched process | the same, where there are threads | |
-/// kFailed      | any of them      | who waits for it | it has failed, and has said why          |
+/// | kReported    | working copy     | launched process | the same, where there are threads       |
+/// | kFailed      | any of them      | who waits for it | it has failed, and has said why         |
+// clang-format on
 ///
-/// An init process that has the launched process's memory is told nothing: it waits for the end,
-/// and finds in that memory what has become of the reply.
+/// Where memory is shared nothing is said when all has gone well: who waits has to wait for the
+/// other's end in any case, and finds in that memory whether the reply, or the maps, are written.
 enum class Word : char {
   kEnded = 0,  // never sent: nobody is left who could send anything
   kWriteMaps = 'w',

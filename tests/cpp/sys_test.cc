@@ -115,6 +115,15 @@ TEST(Sys, CloseAllFromLeavesTheOthers) {
 
 using test::Forbid;
 
+/// What libc may ask for limits with besides prlimit64; glibc does on i386.
+#if defined(SYS_ugetrlimit)
+constexpr int kOlderGetLimit = SYS_ugetrlimit;
+#elif defined(SYS_getrlimit)
+constexpr int kOlderGetLimit = SYS_getrlimit;
+#else
+constexpr int kOlderGetLimit = SYS_prlimit64;
+#endif
+
 TEST(Sys, CloseAllFromClosesOneByOneWhereItMust) {
   test::ExpectSilentSuccess(test::RunInChild([] {
     const rlimit few = {64, 64};
@@ -134,7 +143,7 @@ TEST(Sys, CloseAllFromAsksTheKernelFirst) {
     EXPECT_EQ(dup2(0, 50), 50);
     const rlimit few = {20, 20};
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-    Forbid({SYS_prlimit64});  // the limit is not asked for
+    Forbid({SYS_prlimit64, kOlderGetLimit});  // the limit is not asked for
     EXPECT_EQ(sys::CloseAllFrom(3), 0);
     EXPECT_EQ(fcntl(50, F_GETFD), -1);
   }));
@@ -142,7 +151,7 @@ TEST(Sys, CloseAllFromAsksTheKernelFirst) {
 
 TEST(Sys, CloseAllFromSaysThatItCannot) {
   test::ExpectSilentSuccess(test::RunInChild([] {
-    Forbid({SYS_close_range, SYS_prlimit64});
+    Forbid({SYS_close_range, SYS_prlimit64, kOlderGetLimit});
     EXPECT_EQ(sys::CloseAllFrom(3), -EPERM);
   }));
 }

@@ -84,7 +84,7 @@ func container(t *testing.T, script string) string {
 		cmd.Wait()
 	})
 	read.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if n, err := read.Read(make([]byte, 6)); n != 6 {
+	if n, err := io.ReadFull(read, make([]byte, 6)); n != 6 {
 		t.Fatalf("no container: %v", err)
 	}
 	return fmt.Sprint(cmd.Process.Pid)
@@ -146,7 +146,7 @@ func TestSandboxEndsWhenInterrupted(t *testing.T) {
 	}
 	write.Close()
 	output.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if n, err := output.Read(make([]byte, 6)); n != 6 {
+	if n, err := io.ReadFull(output, make([]byte, 6)); n != 6 {
 		t.Errorf("no sandbox: %v", err)
 	}
 	cmd.Process.Signal(os.Interrupt)

@@ -194,7 +194,8 @@ struct Command {
   std::vector<std::string> env;
   std::string dir;  // the working directory; the caller's if empty
 
-  // Standard streams of the program; -1 is /dev/null. All descriptors stay the caller's.
+  // Standard streams of the program; -1 is /dev/null. All descriptors stay the caller's. The
+  // program has no others, close-on-exec or not.
   int standard_input = -1;
   int standard_output = -1;
   int standard_error = -1;

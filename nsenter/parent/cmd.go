@@ -25,7 +25,7 @@ type Cmd struct {
 	Env                   []string   // the whole environment, except for the protocol's own variables
 	Dir                   string     // the working directory; the caller's if empty
 	Stdin, Stdout, Stderr *os.File   // nil is /dev/null
-	ExtraFiles            []*os.File // descriptors 3 and following
+	ExtraFiles            []*os.File // descriptors 3 and following; the program has no others
 	// SysProcAttr is for the launched process, and the init process inherits what it can. The process
 	// group is the package's: by it children are found that nobody has reported.
 	SysProcAttr *syscall.SysProcAttr

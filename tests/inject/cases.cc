@@ -38,6 +38,11 @@ Plan With(const Plan& plain, const MadeCall& call, Fault::Kind kind, int error =
   return plan;
 }
 
+/// Whether it is an answer that the kernel does not give: that no SIGHUP is pending, where one is.
+bool IsLie(const Plan& plan, const MadeCall& call, int error) {
+  return plan.scenario->leads_session && call.name == "rt_sigtimedwait" && error == EAGAIN;
+}
+
 class Enumeration {
  public:
   Enumeration(const SweepOptions& options, const World& world, const Normals& normals)
@@ -86,6 +91,7 @@ class Enumeration {
 
   void AddErrnos(const Plan& plain, const MadeCall& call) {
     for (const int error : kErrnos) {
+      if (IsLie(plain, call, error)) continue;
       Add(NameOfErrno(error), With(plain, call, Fault::Kind::kErrno, error));
     }
     const Plan plan = With(plain, call, Fault::Kind::kErrno, EIO);
@@ -211,7 +217,9 @@ bool AddSecondFault(Second second, Plan& plan, const Observation& first, std::mi
   // The fatal line is the last that is said.
   const MadeCall& call = second == Second::kOnFatalLine ? *candidates.back()
                                                         : *candidates[random() % candidates.size()];
-  plan = With(plan, call, Fault::Kind::kErrno, kErrnos[random() % std::size(kErrnos)]);
+  const int error = kErrnos[random() % std::size(kErrnos)];
+  if (IsLie(plan, call, error)) return false;
+  plan = With(plan, call, Fault::Kind::kErrno, error);
   Fault& fault = plan.faults.back();
   if (!elsewhere) {
     fault.process = "next";

@@ -50,7 +50,7 @@
  * MAP helper_reads_request             cpp/helper.cc: Serve
  * MAP helper_writes_maps               cpp/id_map_writer.cc: WriteIdMaps
  * MAP helper_waits_for_tool            cpp/mapping_tool.cc: RunMappingTool
- * MAP helper_answers                   cpp/helper.cc: Answer
+ * MAP helper_answers                   cpp/helper.cc: Serve
  * MAP tool_closes_all                  cpp/mapping_tool.cc: BecomeTool
  * MAP tool_executes                    cpp/mapping_tool.cc: BecomeTool
  * MAP tool_works                       cpp/mapping_tool.cc: BecomeTool

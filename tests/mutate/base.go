@@ -168,8 +168,9 @@ func (b *base) readHeaders() error {
 
 var memberLine = regexp.MustCompile(`libnsexec\.a\(([a-z_]+\.cc)\.o\)`)
 
-// The program that launch_test starts has the core in it, and launch_test itself has not.
-var launchTest = []string{"tests/cpp/launch_test.cc", "tests/cpp/launched_program.cc"}
+// The program that launch_test starts, and the library that machine_test loads, have the core in them, and launch_test
+// itself has not.
+var launchTest = []string{"tests/cpp/launch_test.cc", "tests/cpp/launched_program.cc", "tests/cpp/loaded_library.cc"}
 
 // ReadPrograms finds the tests' programs, and by linking each once what it takes from the archive.
 func (b *base) readPrograms() error {

@@ -13,7 +13,7 @@
  *   PLANT_...  an error, see `planted` in tests/model/run
  *
  * What each step is in the code: tests/model/run demands that each step has a row, that each row has a step, and that the
- * file has such a function. A ? before the file says that it does not have it yet; when it has, the ? has to go.
+ * file has such a function.
  *
  * MAP parent_sends                     internal/launcher/launch.go: sendMessage
  * MAP parent_reads                     internal/launcher/reply.go: readReply
@@ -22,31 +22,28 @@
  * MAP parent_has_it                    nsenter/parent/start.go: Start
  * MAP parent_reaps_launched            internal/launcher/launch.go: Undo
  * MAP parent_reaps_init                internal/launcher/launch.go: Undo
- * MAP original_clones_copy             ? cpp/threads.cc: WorkInCopy
- * MAP original_closes_copys_end        ? cpp/threads.cc: ServeCopy
- * MAP original_waits_for_pid           ? cpp/threads.cc: ServeCopy
- * MAP original_replies                 cpp/reply.cc: WriteAll
- * MAP original_replies_rest            cpp/reply.cc: WriteAll
- * MAP original_acknowledges            ? cpp/threads.cc: ServeCopy
- * MAP original_leaves                  ? cpp/threads.cc: ServeCopy
- * MAP copy_closes_originals_end        ? cpp/threads.cc: WorkInCopy
- * MAP copy_reaps_helper                ? cpp/helper.cc: Reap
- * MAP copy_sends_pid                   ? cpp/threads.cc: ReportToOriginal
- * MAP copy_waits_for_acknowledgement   ? cpp/threads.cc: ReportToOriginal
+ * MAP original_reads_message           cpp/message_reader.cc: MessageReader::ReadFrom
+ * MAP original_clones_copy             cpp/working_copy.cc: WorkingCopy::MakeIfThreads
+ * MAP original_closes_copys_end        cpp/working_copy.cc: WorkingCopy::MakeIfThreads
+ * MAP original_waits_for_copy          cpp/working_copy.cc: EndAsTheCopyDoes
+ * MAP copy_closes_originals_end        cpp/working_copy.cc: WorkingCopy::MakeIfThreads
+ * MAP copy_reaps_helper                cpp/helper.cc: Helper::WriteMaps
+ * MAP copy_looks_for_original          cpp/working_copy.cc: WorkingCopy::RequireLaunchedProcess
+ * MAP copy_finishes                    cpp/working_copy.cc: WorkingCopy::Finish
  * MAP launched_reads_message           cpp/message_reader.cc: MessageReader::ReadFrom
  * MAP launched_clones_helper           cpp/helper.cc: Helper::Start
- * MAP launched_closes_helpers_ends     cpp/helper.cc: Helper::Start
+ * MAP launched_closes_helpers_end      cpp/helper.cc: Helper::Start
  * MAP launched_requests                cpp/helper.cc: Helper::WriteMaps
  * MAP launched_reads_answer            cpp/helper.cc: Helper::WriteMaps
  * MAP launched_waits_for_helpers_end   cpp/helper.cc: Helper::WriteMaps
- * MAP launched_closes_own_ends         cpp/helper.cc: Helper::WriteMaps
+ * MAP launched_closes_own_ends         cpp/launched_process.cc: EnterNamespaces
  * MAP launched_clones_init             cpp/hand_over.cc: BecomeInitProcess
- * MAP launched_closes_reader           cpp/hand_over.cc: BecomeInitProcess
  * MAP launched_replies                 cpp/reply.cc: WriteAll
  * MAP launched_replies_rest            cpp/reply.cc: WriteAll
- * MAP launched_reports                 cpp/hand_over.cc: BecomeInitProcess
+ * MAP launched_reports                 cpp/hand_over.cc: CloneAndLeave
+ * MAP launched_tells                   cpp/hand_over.cc: HandOverCopy
  * MAP launched_leaves                  cpp/hand_over.cc: Leave
- * MAP helper_closes_launcheds_ends     cpp/helper.cc: RunHelper
+ * MAP helper_closes_launcheds_end      cpp/helper.cc: RunHelper
  * MAP helper_reads_request             cpp/helper.cc: Serve
  * MAP helper_writes_maps               cpp/id_map_writer.cc: WriteIdMaps
  * MAP helper_waits_for_tool            cpp/mapping_tool.cc: RunMappingTool
@@ -54,14 +51,16 @@
  * MAP tool_closes_all                  cpp/mapping_tool.cc: BecomeTool
  * MAP tool_executes                    cpp/mapping_tool.cc: BecomeTool
  * MAP tool_works                       cpp/mapping_tool.cc: BecomeTool
- * MAP init_closes_writer               cpp/hand_over.cc: BecomeInitProcess
- * MAP init_closes_socket               ? cpp/threads.cc: CloseInInitProcess
- * MAP init_waits                       cpp/hand_over.cc: BecomeInitProcess
- * MAP init_takes_frame                 cpp/hand_over.cc: BecomeInitProcess
- * MAP init_closes_reader               cpp/hand_over.cc: BecomeInitProcess
+ * MAP init_closes_writer               cpp/hand_over.cc: WaitForTheLaunchedProcess
+ * MAP init_waits_for_end               cpp/hand_over.cc: WaitForTheLaunchedProcess
+ * MAP init_takes_frame                 cpp/hand_over.cc: CloneAndLeave
+ * MAP init_gives_up_writer             cpp/hand_over.cc: HandOverCopy
+ * MAP init_waits_for_word              cpp/hand_over.cc: HandOverCopy
  * MAP init_starts_session              cpp/init_process.cc: StartSession
- * MAP init_discards_hangup             ? cpp/init_process.cc: DiscardHangup
- * MAP init_unblocks_signals            ? cpp/init_process.cc: UnblockSignals
+ * MAP init_discards_hangup             cpp/signals.cc: BlockedSignals::DropHangUp
+ * MAP init_unblocks_signals            cpp/signals.cc: BlockedSignals::Restore
+ * MAP init_closes_reader               cpp/hand_over.cc: BecomeInitProcess
+ * MAP init_closes_copys_ends           cpp/nsexec.cc: nsexec
  * MAP init_is_go_program               cpp/nsexec.cc: nsexec
  */
 
@@ -96,28 +95,29 @@ bool parent_end = true;
 byte g_r; byte g_w;       /* between launched process and init process */
 byte r_r; byte r_w;       /* request, to the helper */
 byte a_r; byte a_w;       /* answer, from the helper */
-byte s_o; byte s_c;       /* between original and copy: the original's end, the copy's end */
+byte t_r; byte t_w;       /* result, from the copy to the original */
+byte u_r; byte u_w;       /* nothing is sent: the copy learns of the original's end */
 
 /* What is in them. */
 bool message;   /* INITPIPE, to the launched process */
 byte reply;     /* INITPIPE, to the parent: halves of the reply, so that it can be cut off */
 bool g_word;    /* 'r' */
 bool r_word;    /* 'w' */
-byte a_word;    /* 'd' or 'f' */
+byte a_word;    /* 'm' or 'f' */
 #define DONE 1
 #define FAILED 2
-bool s_pid;     /* the init process's pid, to the original */
-bool s_ack;     /* 'r', to the copy */
+bool t_word;    /* 'r' */
 
 /* Who stands on which stack, of the one memory that they share. */
 byte on_frame = L;   /* the launched process's own stack */
 byte on_static;      /* the static one */
-bool reported;       /* the variable */
+bool reported;       /* a variable: the reply is written */
+bool maps_written;   /* another */
 
 /* Signals. The process that was started may lead a session with a terminal: then its end sends SIGHUP to its group. */
 bool hup_sent;
 bool hup_pending;    /* in the init process */
-bool blocked_launched; bool blocked_init;
+bool blocked_init;
 bool own_session;    /* the init process has one */
 
 /* ---- What happens to them. */
@@ -158,11 +158,11 @@ bool go;          /* the init process runs as a Go program */
  * closed which somebody else holds as well (who waits for its end waits for him, and may be slow when he has closed it), and
  * that an end is closed from which is read (nobody waits for that). */
 #define LET_GO(me) on_frame = on_frame & ~(me); on_static = on_static & ~(me)
-#define CLOSE_READERS(me) CLOSE(g_r, me); CLOSE(r_r, me); CLOSE(a_r, me)
+#define CLOSE_READERS(me) CLOSE(g_r, me); CLOSE(r_r, me); CLOSE(a_r, me); CLOSE(t_r, me); CLOSE(u_r, me)
 #define CLOSE_COPY(end, me) end = ((end & ~(me)) -> end & ~(me) : end)
 #define CLOSE_COPIES(me) \
   CLOSE_COPY(pipe_c, me); CLOSE_COPY(g_w, me); CLOSE_COPY(r_w, me); CLOSE_COPY(a_w, me); \
-  CLOSE_COPY(s_o, me); CLOSE_COPY(s_c, me)
+  CLOSE_COPY(t_w, me); CLOSE_COPY(u_w, me)
 #define CLOSING(end, me) :: atomic { (end & me) -> CLOSE(end, me) }
 #ifdef PLANT_DESCRIPTORS_BEFORE_MEMORY
 #define EXIT_MM(me) atomic { CLOSE_READERS(me); CLOSE_COPIES(me) }
@@ -174,15 +174,19 @@ bool go;          /* the init process runs as a Go program */
 /* exit_notify, with what nobody will look at any more, so that states which differ in nothing else are one. */
 #define EXIT_NOTIFY(me, ...) atomic { ended = ended | me; doomed = doomed & ~(me); __VA_ARGS__ }
 
-/* To the group of the process that was started. It may end the helper, and a copy that waits for a dead original, as any
- * fault may; not the init process, nor a copy that has still to report it. */
+/* To the group of the process that was started. It ends the copy, and may end the tool, as any fault does; the helper and the
+ * init process have it blocked. That it ends a copy is no fault: nobody may need that by then. */
 inline SendHup() {
   if
   :: LIVES(I) && !own_session -> assert(blocked_init /* SIGHUP does not end the init process */); hup_pending = true
   :: else
-  fi;
+  fi
 #ifdef THREADS
-  assert(blocked_launched || !LIVES(L) || faulted /* nor the copy */)
+  ;
+  if
+  :: LIVES(L) -> doomed = doomed | L
+  :: else
+  fi
 #endif
 }
 /* Without a terminal nothing else happens than with one, but for hup_pending. */
@@ -255,49 +259,42 @@ gone:
 
 #ifdef THREADS
 active proctype Original() {
+  STEP(original_reads_message, O, message || !parent_end,
+    if
+    :: message -> message = false
+    :: else -> DIE(O)
+    fi);
   STEP(original_clones_copy, O, true,
-    OPEN(s_o, O); OPEN(s_c, O);
+    OPEN(t_r, O); OPEN(t_w, O); OPEN(u_r, O); OPEN(u_w, O);
     created = created | L;
-    INHERIT(s_o, O, L); INHERIT(s_c, O, L); INHERIT(pipe_c, O, L));
+    INHERIT(t_r, O, L); INHERIT(t_w, O, L); INHERIT(u_r, O, L); INHERIT(u_w, O, L); INHERIT(pipe_c, O, L));
 #ifndef PLANT_ORIGINAL_KEEPS_COPYS_END
-  STEP(original_closes_copys_end, O, true, CLOSE(s_c, O));
+  STEP(original_closes_copys_end, O, true, CLOSE(t_w, O));
 #endif
 #ifdef PLANT_ORIGINAL_DOES_NOT_WAIT
   EXIT_0(O);
 #endif
-  STEP(original_waits_for_pid, O, s_pid || s_c == 0,
+  STEP(original_waits_for_copy, O, t_word || t_w == 0,
     if
-    :: s_pid -> s_pid = false
-    :: else -> DIE(O)
+    :: t_word -> t_word = false; EXIT_0(O)
+#ifdef PLANT_ORIGINAL_TAKES_END_FOR_WORD
+    :: else -> EXIT_0(O)
+#else
+    :: else -> DIE(O) /* the copy has said why it failed, or we say that it has ended */
+#endif
     fi);
-  STEP(original_replies, O, true,
-    if
-    :: parent_end -> reply = 1
-    :: else -> DIE(O)
-    fi);
-  STEP(original_replies_rest, O, true,
-    if
-    :: parent_end -> reply = 2
-    :: else -> DIE(O)
-    fi);
-  STEP(original_acknowledges, O, true,
-    if
-    :: s_c != 0 -> s_ack = true
-    :: else -> DIE(O)
-    fi);
-  STEP(original_leaves, O, true, EXIT_0(O));
 
 gone:
   EXIT_MM(O);
   do
-  CLOSING(s_o, O)
-  CLOSING(s_c, O)
+  CLOSING(t_w, O)
+  CLOSING(u_w, O)
   CLOSING(pipe_c, O)
   HANGING_UP
   :: else -> break
   od;
   LATE_EXIT_MM(O);
-  EXIT_NOTIFY(O, s_pid = false)
+  EXIT_NOTIFY(O, message = false; t_word = false)
 }
 #endif
 
@@ -306,22 +303,21 @@ gone:
 active proctype Launched() {
 #ifdef THREADS
   atomic { (created & L) };
-#ifndef PLANT_COPY_KEEPS_ORIGINALS_END
-  STEP(copy_closes_originals_end, L, true, CLOSE(s_o, L));
-#endif
-#endif
+  STEP(copy_closes_originals_end, L, true, CLOSE(u_w, L));
+#else
   STEP(launched_reads_message, L, message || !parent_end,
     if
     :: message -> message = false
     :: else -> DIE(L)
     fi);
+#endif
 
 #ifdef HELPER
   STEP(launched_clones_helper, L, true,
     OPEN(r_r, L); OPEN(r_w, L); OPEN(a_r, L); OPEN(a_w, L);
     created = created | H;
     INHERIT(r_r, L, H); INHERIT(r_w, L, H); INHERIT(a_r, L, H); INHERIT(a_w, L, H);
-    INHERIT(pipe_c, L, H); INHERIT(s_o, L, H); INHERIT(s_c, L, H);
+    INHERIT(pipe_c, L, H); INHERIT(t_r, L, H); INHERIT(t_w, L, H); INHERIT(u_r, L, H);
 #ifdef HELPER_SHARED
     on_static = on_static | H
 #else
@@ -329,45 +325,52 @@ active proctype Launched() {
 #endif
     );
 #ifndef PLANT_LAUNCHED_KEEPS_ANSWER_WRITER
-  STEP(launched_closes_helpers_ends, L, true, CLOSE(r_r, L); CLOSE(a_w, L));
+  STEP(launched_closes_helpers_end, L, true, CLOSE(a_w, L));
 #endif
-  STEP(launched_requests, L, true,
+  STEP(launched_requests, L, true, r_word = true); /* it has the other end too: no EPIPE */
+#ifdef HELPER_SHARED
+  /* A word is a failure. Success is the end, and what the helper has left in memory. */
+#ifdef PLANT_LAUNCHED_DOES_NOT_WAIT_FOR_HELPERS_END
+  STEP(launched_reads_answer, L, a_word != 0 || a_w == 0 || maps_written, skip);
+#else
+  STEP(launched_reads_answer, L, a_word != 0 || a_w == 0, skip);
+  STEP(launched_waits_for_helpers_end, L, a_w == 0, skip);
+#endif
+  atomic {
     if
-    :: r_r != 0 -> r_word = true
-    :: else /* EPIPE: it may have said why */
-    fi);
+    :: a_word == FAILED -> DIE(L) /* it has said why */
+#ifndef PLANT_LAUNCHED_TAKES_END_FOR_MAPS
+    :: a_word == 0 && !maps_written -> DIE(L) /* it has ended without a word, and we say so */
+#endif
+    :: else
+    fi
+  };
+  assert(!(on_static & (H | T)) /* nobody uses our frames any more */);
+#else
   STEP(launched_reads_answer, L, a_word != 0 || a_w == 0,
     if
     :: a_word == DONE -> a_word = 0
     :: a_word == FAILED -> DIE(L) /* it has said why */
     :: else -> DIE(L) /* it has ended without a word, and we say so */
     fi);
-#ifdef HELPER_SHARED
-#ifndef PLANT_LAUNCHED_DOES_NOT_WAIT_FOR_HELPERS_END
-  STEP(launched_waits_for_helpers_end, L, a_w == 0, skip);
-#endif
-#endif
-#ifndef PLANT_LAUNCHED_KEEPS_HELPER_PIPES
-  STEP(launched_closes_own_ends, L, true, CLOSE(r_w, L); CLOSE(a_r, L));
-#endif
-#ifdef HELPER_SHARED
-  assert(!(on_static & (H | T)) /* nobody uses our frames any more */);
 #endif
 #ifdef THREADS
   STEP(copy_reaps_helper, L, ended & H, skip);
+#endif
+#ifndef PLANT_LAUNCHED_KEEPS_HELPER_PIPES
+  STEP(launched_closes_own_ends, L, true, CLOSE(r_r, L); CLOSE(r_w, L); CLOSE(a_r, L));
 #endif
 #endif
 
   STEP(launched_clones_init, L, true,
     OPEN(g_r, L); OPEN(g_w, L);
 #ifndef PLANT_SIGNALS_NOT_BLOCKED
-    blocked_launched = true;
+    blocked_init = true;
 #endif
     created = created | I;
-    blocked_init = blocked_launched;
     INHERIT(g_r, L, I); INHERIT(g_w, L, I); INHERIT(pipe_c, L, I);
     INHERIT(r_r, L, I); INHERIT(r_w, L, I); INHERIT(a_r, L, I); INHERIT(a_w, L, I);
-    INHERIT(s_o, L, I); INHERIT(s_c, L, I);
+    INHERIT(t_r, L, I); INHERIT(t_w, L, I); INHERIT(u_r, L, I); INHERIT(u_w, L, I);
 #ifdef SHARED
     assert(on_static == 0 /* init process: the static stack is free */);
     on_static = on_static | I
@@ -375,11 +378,6 @@ active proctype Launched() {
     skip
 #endif
     );
-  STEP(launched_closes_reader, L, true, CLOSE(g_r, L));
-#ifdef PLANT_COPY_UNBLOCKS_SIGNALS
-  blocked_launched = false;
-#endif
-
 #ifdef PLANT_REPORTED_BEFORE_REPLY
 #ifdef SHARED
   reported = true;
@@ -388,23 +386,15 @@ active proctype Launched() {
 #endif
 #endif
 #ifdef THREADS
-  STEP(copy_sends_pid, L, true,
+  STEP(copy_looks_for_original, L, true,
     if
-    :: s_o != 0 -> s_pid = true
-    :: else -> DIE(L)
-    fi);
-#ifndef PLANT_COPY_DOES_NOT_WAIT
-  STEP(copy_waits_for_acknowledgement, L, s_ack || s_o == 0,
-    if
-    :: s_ack -> s_ack = false
-#ifdef PLANT_COPY_TAKES_END_FOR_ACKNOWLEDGEMENT
+    :: u_w == 0 -> DIE(L)
     :: else
-#else
-    :: else -> DIE(L)
-#endif
     fi);
+#ifdef PLANT_COPY_FINISHES_BEFORE_REPLY
+  t_word = true;
 #endif
-#else
+#endif
   STEP(launched_replies, L, true,
     if
     :: parent_end -> reply = 1
@@ -415,6 +405,8 @@ active proctype Launched() {
     :: parent_end -> reply = 2
     :: else -> DIE(L)
     fi);
+#ifdef PLANT_COPY_FINISHES_BEFORE_REPORT
+  t_word = true;
 #endif
 #ifdef SHARED
   STEP(launched_reports, L, true, reported = true);
@@ -422,10 +414,13 @@ active proctype Launched() {
   g_w = g_w & ~L;
 #endif
 #else
-  STEP(launched_reports, L, true,
+  STEP(launched_tells, L, true, g_word = true); /* it has the other end too: no EPIPE */
+#endif
+#ifdef THREADS
+  STEP(copy_finishes, L, true,
     if
-    :: g_r != 0 -> g_word = true
-    :: else /* EPIPE: nobody waits any more */
+    :: t_r & O -> t_word = true
+    :: else /* nobody receives any more */
     fi);
 #endif
   STEP(launched_leaves, L, true, EXIT_0(L));
@@ -440,15 +435,15 @@ gone:
   CLOSING(a_w, L)
 #endif
 #ifdef THREADS
-  CLOSING(s_o, L)
-  CLOSING(s_c, L)
+  CLOSING(t_w, L)
+  CLOSING(u_w, L)
 #else
   HANGING_UP
 #endif
   :: else -> break
   od;
   LATE_EXIT_MM(L);
-  EXIT_NOTIFY(L, message = false; s_ack = false; a_word = 0; blocked_launched = false)
+  EXIT_NOTIFY(L, message = false; a_word = 0)
 }
 
 /* ---- The helper, and the mapping tool. */
@@ -458,7 +453,7 @@ active proctype Helper() {
   byte answer;
   atomic { (created & H) };
 #ifndef PLANT_HELPER_KEEPS_REQUEST_WRITER
-  STEP(helper_closes_launcheds_ends, H, true, CLOSE(r_w, H); CLOSE(a_r, H));
+  STEP(helper_closes_launcheds_end, H, true, CLOSE(r_w, H));
 #endif
   STEP(helper_reads_request, H, r_word || r_w == 0,
     if
@@ -471,7 +466,10 @@ active proctype Helper() {
     :: faulted = true; answer = FAILED; goto helper_answers
     :: created = created | T;
        INHERIT(r_r, H, T); INHERIT(r_w, H, T); INHERIT(a_w, H, T); INHERIT(a_r, H, T);
-       INHERIT(pipe_c, H, T); INHERIT(s_o, H, T); INHERIT(s_c, H, T);
+       INHERIT(pipe_c, H, T); INHERIT(t_r, H, T); INHERIT(t_w, H, T); INHERIT(u_r, H, T);
+#ifdef PLANT_MAPS_WRITTEN_BEFORE_TOOL_HAS_ENDED
+       maps_written = true;
+#endif
 #ifdef HELPER_SHARED
        on_static = on_static | T
 #endif
@@ -482,10 +480,14 @@ active proctype Helper() {
     :: else -> answer = FAILED
     fi);
   STEP(helper_answers, H, true,
+#ifdef HELPER_SHARED
     if
-    :: a_r != 0 -> a_word = answer
-    :: else
+    :: answer == DONE -> maps_written = true
+    :: else -> a_word = FAILED
     fi;
+#else
+    a_word = answer;
+#endif
     DIE(H));
 
 gone:
@@ -496,8 +498,7 @@ gone:
   CLOSING(r_w, H)
   CLOSING(a_w, H)
 #ifdef THREADS
-  CLOSING(s_o, H)
-  CLOSING(s_c, H)
+  CLOSING(t_w, H)
 #endif
   :: else -> break
   od;
@@ -509,7 +510,7 @@ gone:
 active proctype Tool() {
   atomic { (created & T) };
   STEP(tool_closes_all, T, true,
-    CLOSE_READERS(T); CLOSE(r_w, T); CLOSE(a_w, T); CLOSE(pipe_c, T); CLOSE(s_o, T); CLOSE(s_c, T));
+    CLOSE_READERS(T); CLOSE(r_w, T); CLOSE(a_w, T); CLOSE(pipe_c, T); CLOSE(t_w, T));
   STEP(tool_executes, T, true, on_static = on_static & ~T);
   STEP(tool_works, T, true, EXIT_0(T));
 
@@ -520,8 +521,7 @@ gone:
   CLOSING(r_w, T)
   CLOSING(a_w, T)
 #ifdef THREADS
-  CLOSING(s_o, T)
-  CLOSING(s_c, T)
+  CLOSING(t_w, T)
 #endif
   :: else -> break
   od;
@@ -534,17 +534,14 @@ gone:
 
 active proctype Init() {
   atomic { (created & I) };
+#ifdef SHARED
 #ifndef PLANT_INIT_KEEPS_WRITER
   STEP(init_closes_writer, I, true, CLOSE(g_w, I));
 #endif
-#ifdef THREADS
-  STEP(init_closes_socket, I, true, CLOSE(s_c, I));
-#endif
-#ifdef SHARED
 #ifdef PLANT_NO_PIPE
-  STEP(init_waits, I, reported || (ended & L),
+  STEP(init_waits_for_end, I, reported || (ended & L),
 #else
-  STEP(init_waits, I, g_w == 0,
+  STEP(init_waits_for_end, I, g_w == 0,
 #endif
 #ifdef PLANT_INIT_DOES_NOT_LOOK_AT_REPORTED
     skip);
@@ -559,7 +556,10 @@ active proctype Init() {
     assert(on_frame == 0 /* the launched process has let go of its stack */);
     on_frame = on_frame | I);
 #else
-  STEP(init_waits, I, g_word || g_w == 0,
+#ifndef PLANT_INIT_KEEPS_WRITER
+  STEP(init_gives_up_writer, I, true, CLOSE(g_w, I));
+#endif
+  STEP(init_waits_for_word, I, g_word || g_w == 0,
     if
     :: g_word -> g_word = false
 #ifdef PLANT_INIT_TAKES_END_FOR_WORD
@@ -570,7 +570,6 @@ active proctype Init() {
     fi);
 #endif
   assert(reply == 2 /* the init process goes on when the reply is written */);
-  STEP(init_closes_reader, I, true, CLOSE(g_r, I));
 #ifdef PLANT_SIGNALS_DISCARDED_BEFORE_SESSION
   hup_pending = false;
 #endif
@@ -583,9 +582,15 @@ active proctype Init() {
   STEP(init_unblocks_signals, I, true,
     blocked_init = false;
     assert(!hup_pending /* SIGHUP ends the init process */));
+  STEP(init_closes_reader, I, true, CLOSE(g_r, I));
+#ifdef THREADS
+#ifndef PLANT_INIT_KEEPS_COPYS_ENDS
+  STEP(init_closes_copys_ends, I, true, CLOSE(t_r, I); CLOSE(t_w, I); CLOSE(u_r, I));
+#endif
+#endif
   atomic {
 #ifndef DESCRIPTORS_MAY_BE_LEFT
-    assert(!((g_r | g_w | r_r | r_w | a_r | a_w | s_o | s_c) & I) /* no descriptor of ours is left */);
+    assert(!((g_r | g_w | r_r | r_w | a_r | a_w | t_r | t_w | u_r | u_w) & I) /* no descriptor of ours is left */);
 #endif
     go = true
   };
@@ -602,8 +607,7 @@ gone:
   CLOSING(a_w, I)
 #endif
 #ifdef THREADS
-  CLOSING(s_o, I)
-  CLOSING(s_c, I)
+  CLOSING(t_w, I)
 #endif
   :: else -> break
   od;

@@ -24,7 +24,9 @@ import (
 	"time"
 	"unsafe"
 
+	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
@@ -223,6 +225,14 @@ func TestFatalLineIsATypedError(t *testing.T) {
 	requireRoot(t)
 	nothingLeft(t)
 	own := "/proc/self/ns/net"
+	// Kernels before 6.13 do not tell a 32-bit process if they are 64-bit ones themselves.
+	file, err := os.Open(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), kernel.NsGetNstype, 0)
+	require.That(t, errno == 0, "a kernel that tells this process types of namespaces")
 	for _, c := range []struct {
 		join bootstrap.Join
 		want FatalError

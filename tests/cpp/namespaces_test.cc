@@ -4,6 +4,8 @@
 
 #include "child.h"
 #include "expect.h"
+#include "fd.h"
+#include "sys.h"
 
 #include <csignal>
 #include <cstdlib>
@@ -195,8 +197,15 @@ TEST(JoinNamespaces, JoinsWhatBelongsToTheUserNamespaceFromInside) {
   }));
 }
 
+/// Kernels before 6.13 do not tell a 32-bit process if they are 64-bit ones themselves.
+bool KernelTellsTypes() {
+  const UniqueFd file(open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC));
+  return sys::NamespaceType(file.get()) == CLONE_NEWUTS;
+}
+
 TEST(JoinNamespaces, SaysWhatIsWrongWithAPath) {
   NEEDS_ROOT();
+  NEEDS(KernelTellsTypes(), "a kernel that tells this process types of namespaces");
   const test::TemporaryFolder folder;
   const std::string file = folder.WriteProgram("file", "");
   const std::string fifo = folder.path() + "/fifo";
@@ -216,6 +225,7 @@ TEST(JoinNamespaces, SaysWhatIsWrongWithAPath) {
 TEST(JoinNamespaces, SaysWhatIsATimeNamespace) {
   NEEDS_ROOT();
   NEEDS(access("/proc/self/ns/time", F_OK) == 0, "a kernel with time namespaces");
+  NEEDS(KernelTellsTypes(), "a kernel that tells this process types of namespaces");
   test::ExpectSilentSuccess(test::RunInChild([] {
     EXPECT_EQ(Join({{kNet, "/proc/self/ns/time"}}),
               "failed to join net namespace /proc/self/ns/time: it is a time namespace");

@@ -56,6 +56,7 @@ func checkSuites() []suite {
 	}
 	return append(suites,
 		suite{"check uml", printingCommand("tests/uml/run")},
+		suite{"check platforms", printingCommand("tests/platforms/run", "ci")},
 		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
 		// Of one small file, so that `make mutate`, which takes its time, goes on working.
 		suite{"check mutants", printingCommand("go", "run", "./tests/mutate", "channel.cc")})

@@ -7,6 +7,7 @@
 #include "init_process.h"
 #include "machine.h"
 #include "sys.h"
+#include "thread_state.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -48,7 +49,9 @@ Status BecomeInit(Memory memory, const Step<pid_t>& report) {
 }
 
 /// Whether memory is shared where that is not a copy by its nature.
-bool CanShareMemory() { return ReasonToCopy({}).empty(); }
+bool CanShareMemory() {
+  return ReasonToCopy({}).empty() && ThreadState::Find().FindWhatSharingLoses().empty();
+}
 
 /// Hands over with a report that succeeds, and runs `check` in the init process.
 test::Outcome HandOverTo(Memory memory, const std::function<void(pid_t reported)>& check) {

@@ -35,10 +35,20 @@ std::string Loses() {
   return std::string(state.FindWhatSharingLoses());
 }
 
-TEST(ThreadState, LosesNothingInAnOrdinaryProgram) { EXPECT_EQ(Loses(), ""); }
+/// False without CONFIG_CHECKPOINT_RESTORE: then it is all that is said.
+bool KernelTellsAddress() {
+  int* address = nullptr;
+  return sys::ThreadIdAddress(&address) == 0;
+}
+
+TEST(ThreadState, LosesNothingInAnOrdinaryProgram) {
+  NEEDS(KernelTellsAddress(), "a kernel that tells the address of the tid");
+  EXPECT_EQ(Loses(), "");
+}
 
 // The probes leave everything as it is.
 TEST(ThreadState, IsLookedForWithoutAChange) {
+  NEEDS(KernelTellsAddress(), "a kernel that tells the address of the tid");
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Loses(), "") << i;
 }
 
@@ -47,6 +57,7 @@ TEST(ThreadState, LosesWhatTheKernelDoesNotTell) {
     test::HideThreadIdAddress();
     EXPECT_EQ(Loses(), "the kernel does not tell where it clears the thread id");
   }));
+  NEEDS(KernelTellsAddress(), "a kernel that tells the address of the tid");
   if (machine::HasSanitizer()) return;  // AddressSanitizer makes that call itself
   test::ExpectSilentSuccess(test::RunInChild([] {
     test::Forbid({SYS_sigaltstack});
@@ -59,6 +70,7 @@ TEST(ThreadState, LosesWhatTheKernelDoesNotTell) {
 alignas(32) constinit char area[32] = {};
 
 TEST(ThreadState, LosesSequencesThatAreNotLibcs) {
+  NEEDS(KernelTellsAddress(), "a kernel that tells the address of the tid");
   NEEDS(__rseq_size != 0, "restartable sequences, from the kernel and from libc");
   test::ExpectSilentSuccess(test::RunInChild([] {
     const machine::RestartableSequences libcs = machine::LibcsRestartableSequences();
@@ -70,6 +82,7 @@ TEST(ThreadState, LosesSequencesThatAreNotLibcs) {
 
 // libc decides when the program starts, so this is one of its own.
 TEST(ThreadState, LosesSequencesThatLibcDoesNotHave) {
+  NEEDS(KernelTellsAddress(), "a kernel that tells the address of the tid");
   constexpr const char* kNone = "glibc.pthread.rseq=0";
   const char* const tunables = getenv("GLIBC_TUNABLES");
   if (tunables == nullptr || std::strcmp(tunables, kNone) != 0) {

@@ -19,7 +19,7 @@ constexpr const char* kWorkingCopy = "the copy of the process that has one threa
   } else if (word.value() == Word::kReported) {
     sys::Exit(0);
   } else if (word.value() == Word::kEnded) {
-    log.Fatal(Error::Of(kWorkingCopy, " ended before it had created the init process"));
+    log.Fatal(Error::Of(kWorkingCopy, " ended before it had said that all is done"));
   }
   sys::Exit(1);
 }

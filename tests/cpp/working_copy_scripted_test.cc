@@ -140,7 +140,7 @@ TEST(WorkingCopy, IsMissedIfItIsKilled) {
   ExpectToEnd(R"(
     read(5, 1) = ""
     poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: the copy of the process that has one thread ended before it had created the init process\n")
+    write(2, "FATAL: the copy of the process that has one thread ended before it had said that all is done\n")
     exit(1)
   )",
               1);

@@ -83,9 +83,10 @@ TEST(WorkingCopy, IsMissedIfItIsKilled) {
     (void)raise(SIGKILL);
     return {};
   });
-  test::ExpectExit(outcome, 1,
-                   "FATAL: the copy of the process that has one thread ended before it had created "
-                   "the init process\n");
+  test::ExpectExit(
+      outcome, 1,
+      "FATAL: the copy of the process that has one thread ended before it had said that all "
+      "is done\n");
   ASSERT_EQ(outcome.siblings.size(), 1U);
   EXPECT_EQ(outcome.siblings[0], SIGKILL);
 }

@@ -4,6 +4,8 @@
 
 #include "child.h"
 
+#include <array>
+#include <bit>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -143,8 +145,7 @@ TEST(Nsexec, ReturnsInASoundProcess) {
 
 TEST(Nsexec, LeavesNothingAfterABrokenMessage) {
   const std::string message = "no message at all";
-  std::uint16_t type = 0;
-  std::memcpy(&type, message.data() + 4, sizeof(type));
+  const auto type = std::bit_cast<std::uint16_t>(std::array{message[4], message[5]});
   const Flow flow = RunNsexec(message, [] { ADD_FAILURE() << "has returned"; });
   test::ExpectExit(flow.outcome, 1, "");
   EXPECT_TRUE(flow.outcome.siblings.empty());

@@ -5,7 +5,7 @@
 // One case, and all there is to see:
 //   injector replay --probe=PROGRAM --scenario=NAME [--fault=...]...
 // All of them, and a table:
-//   injector sweep --probe=PROGRAM [--every=N] [--jobs=N] [--seed=N] [--only=GROUP]
+//   injector sweep --probe=PROGRAM [--every=N] [--slower=N] [--jobs=N] [--seed=N] [--only=GROUP]
 //     [--scenario=NAME,...] [--netlink-only] [--strace]
 // Who could get at the processes of a launch, and when:
 //   injector attack --probe=PROGRAM [--openings=FILE] [--scenario=NAME] [--plant] [--times=N]
@@ -107,6 +107,8 @@ int Main(int argc, char** argv) {
       attack.times = atoi(value.c_str());
     } else if (mode == "sweep" && option.rfind("--every=", 0) == 0) {
       options.every = atoi(value.c_str());
+    } else if (mode == "sweep" && option.rfind("--slower=", 0) == 0) {
+      JudgeOnSlowMachine(atoi(value.c_str()));
     } else if (mode == "sweep" && option.rfind("--jobs=", 0) == 0) {
       options.jobs = atoi(value.c_str());
     } else if (mode == "sweep" && option.rfind("--seed=", 0) == 0) {

@@ -17,6 +17,7 @@ namespace inject {
 namespace {
 
 constexpr int kPromisedMs = 1000;
+int slower = 1;
 
 bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
@@ -63,7 +64,7 @@ bool MayDieOf(const EndedProcess& process, const Plan& plan, const Observation& 
 bool TookTooLong(const Plan& plan, const Observation& seen) {
   const int stopped = HasKind(plan, Fault::Kind::kStop) ? kStopMs : 0;
   const int slow = plan.reply == ReplyMode::kFull ? 300 : 0;
-  return seen.settled_ms > kPromisedMs + stopped + slow;
+  return seen.settled_ms > kPromisedMs * slower + stopped + slow;
 }
 
 /// What holds whatever goes wrong.
@@ -366,6 +367,8 @@ std::string WhatIsWrong(const Plan& plan, const Observation& seen) {
   if (wrong.empty() && !seen.right_thread_id) wrong = "libc has the wrong thread id";
   return wrong;
 }
+
+void JudgeOnSlowMachine(int times) { slower = times; }
 
 Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal, Lists& lists) {
   Verdict verdict = JudgeAll(plan, seen, normal, lists);

@@ -20,6 +20,9 @@ struct Verdict {
   bool late = false;  // nothing is, but that it took too long: a busy machine?
 };
 
+/// From now on everything may take so many times as long as is promised: the machine is emulated.
+void JudgeOnSlowMachine(int times);
+
 /// `normal` is the same scenario without a fault. Counts which entries of `lists` are used.
 Verdict Judge(const Plan& plan, const Observation& seen, const Observation& normal, Lists& lists);
 

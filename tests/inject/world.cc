@@ -2,6 +2,8 @@
 
 #include "world.h"
 
+#include "fd.h"
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -22,6 +24,7 @@ namespace inject {
 namespace {
 
 constexpr int kNewTime = 0x80;
+constexpr const char* kFixtureName = "fixture";
 
 void WriteFile(const std::string& path, const std::string& text, mode_t mode = 0644) {
   const int fd =
@@ -46,63 +49,65 @@ pid_t CloneInto(int flags) {
       syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
 }
 
-std::string TimeNamespaceOf(pid_t pid) {
-  char link[64] = "";
-  const std::string path = "/proc/" + std::to_string(pid) + "/ns/time";
-  return readlink(path.c_str(), link, sizeof(link) - 1) > 0 ? link : "";
-}
-
 constexpr const char* kUserMap = "0 100000 65536\n";
 
-/// Clones a process into namespaces of the user `owner`'s.
-pid_t CloneIntoNamespacesOf(uid_t owner, int flags) {
-  if (owner == 0) return CloneInto(flags);
-  // CLONE_PARENT makes it our child, whatever creates it.
-  int told[2];
-  Must(pipe2(told, O_CLOEXEC), "pipe2");
-  const pid_t maker = Must(CloneInto(0), "clone of a fixture's maker");
-  if (maker == 0) {
+/// True if the other end said something, false if it is gone.
+template <typename T>
+bool Receive(const Pipe& pipe, T* value) {
+  return read(pipe.read.fd, value, sizeof(*value)) == sizeof(*value);
+}
+
+template <typename T>
+void Send(const Pipe& pipe, const T& value) {
+  if (write(pipe.write.fd, &value, sizeof(value)) != sizeof(value)) Die("pipe of a fixture");
+}
+
+/// In the maker of a fixture: what it unshares is its user's, and the fixture starts in all of it.
+/// (A process that unshares a time namespace itself enters it by execve(2) only since Linux 6.3.)
+[[noreturn]] void MakeFixture(int flags, uid_t owner, const Pipe& unshared, const Pipe& mapped,
+                              const Pipe& told) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (owner != 0) {
     Must(setresgid(owner, owner, owner), "setresgid");
     Must(setresuid(owner, owner, owner), "setresuid");
-    const pid_t pid = Must(CloneInto(flags | CLONE_PARENT), "clone of a fixture");
-    if (pid == 0) return 0;
-    _exit(write(told[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 3);
   }
-  pid_t pid = 0;
-  if (read(told[0], &pid, sizeof(pid)) != sizeof(pid)) Die("start of a fixture");
-  close(told[0]);
-  close(told[1]);
-  waitpid(maker, nullptr, 0);
-  return pid;
+  Must(unshare(flags), "unshare of a fixture's namespaces");
+  Send(unshared, 'u');
+  char byte = 0;
+  if (!Receive(mapped, &byte)) Die("map of a fixture");
+  // CLONE_PARENT makes it a child of whoever wants it.
+  const pid_t pid = Must(CloneInto(CLONE_PARENT), "clone of a fixture");
+  if (pid != 0) {
+    Send(told, pid);
+    _exit(0);
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // What has changed its user is readable for nobody, until it executes something.
+  execl("/proc/self/exe", "fixture", kFixtureArgument, nullptr);
+  Die("exec of the fixture");
 }
 
 pid_t StartFixture(int extra_flags, uid_t owner = 0, const char* map = kUserMap) {
-  int go[2];
-  Must(pipe2(go, O_CLOEXEC), "pipe2");
-  const std::string own_time = TimeNamespaceOf(getpid());
-  const pid_t pid = Must(
-      CloneIntoNamespacesOf(owner, CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET |
-                                       CLONE_NEWPID | CLONE_NEWUTS | extra_flags),
-      "clone of a fixture");
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close(go[1]);
-    char byte = 0;
-    (void)!read(go[0], &byte, 1);
-    // A new time namespace is entered by what is executed.
-    Must(unshare(kNewTime), "unshare of the time namespace");
-    execl("/proc/self/exe", "fixture", kFixtureArgument, nullptr);
-    Die("exec of the fixture");
-  }
+  Pipe unshared, mapped, told;
+  const int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID |
+                    CLONE_NEWUTS | kNewTime | extra_flags;
+  const pid_t maker = Must(CloneInto(0), "clone of a fixture's maker");
+  if (maker == 0) MakeFixture(flags, owner, unshared, mapped, told);
+  char byte = 0;
+  unshared.write.Close();
+  if (!Receive(unshared, &byte)) Die("start of a fixture");
   if ((extra_flags & CLONE_NEWUSER) != 0) {
-    const std::string proc = "/proc/" + std::to_string(pid);
+    const std::string proc = "/proc/" + std::to_string(maker);
     WriteFile(proc + "/uid_map", map);
     WriteFile(proc + "/gid_map", map);
   }
-  close(go[0]);
-  close(go[1]);
-  for (int i = 0; TimeNamespaceOf(pid) == own_time || TimeNamespaceOf(pid).empty(); ++i) {
-    if (i == 5000) Die("the fixture has no time namespace of its own (a kernel before 6.0?)");
+  Send(mapped, 'm');
+  told.write.Close();
+  pid_t pid = 0;
+  if (!Receive(told, &pid)) Die("clone of a fixture");
+  waitpid(maker, nullptr, 0);
+  for (int i = 0; ReadAll(ProcOf(pid, "comm")) != std::string(kFixtureName) + "\n"; ++i) {
+    if (i == 5000) Die("exec of a fixture");
     usleep(1000);
   }
   return pid;
@@ -121,7 +126,7 @@ int Must(int result, const char* what) {
 }
 
 void RunFixture() {
-  prctl(PR_SET_NAME, "fixture");
+  prctl(PR_SET_NAME, kFixtureName);
   for (;;) pause();
 }
 

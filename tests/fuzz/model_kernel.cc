@@ -373,6 +373,7 @@ int ModelKernel::SendWord(const File& file, std::string_view data) {
     if (word == nsenter::Word::kWriteMaps) helper_is_done_ = true;
   }
   if (error != 0) {
+    if (channel.with == Role::kWaiter && word == nsenter::Word::kReported) last_word_failed_ = true;
     // It does not wait for an answer, and ends.
     if (error != -EPIPE && word == nsenter::Word::kWriteMaps) helper_is_asked_ = false;
     return error;
@@ -965,7 +966,11 @@ bool ModelKernel::IsSilenced() const {
 
 void ModelKernel::CheckLines() {
   const bool silenced = IsSilenced();
-  if (!exited_ || status_ == 0) Demand(fatal_lines_ == 0, "no fatal line without a failure");
+  // The init process that the parent knows of goes on, even if the copy that has replied cannot
+  // tell the launched process so: that one ends with status 1 then.
+  if (!exited_ || status_ == 0) {
+    Demand(fatal_lines_ == 0 || last_word_failed_, "no fatal line without a failure");
+  }
   if (!exited_ || status_ == 0) return;
   Demand(status_ == 1, "a failure is exit status 1");
   // A refusal of privileges is said in both places.

@@ -267,7 +267,9 @@ class ModelKernel {
   bool reply_failed_ = false;
   bool reply_complete_ = false;
   bool others_spoke_ = false;  // another process has said what failed, or has died
-  bool failed_sent_ = false;   // the word kFailed, or an attempt at it
+  bool last_word_failed_ =
+      false;  // the working copy could not tell the launched process that all is done
+  bool failed_sent_ = false;                     // the word kFailed, or an attempt at it
   nsenter::Word heard_ = nsenter::Word::kEnded;  // the last one
 
   std::jmp_buf end_ = {};

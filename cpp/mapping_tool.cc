@@ -63,9 +63,7 @@ struct ToolCall {
 int BecomeTool(void* argument) {
   auto* const call = static_cast<ToolCall*>(argument);
   // We ignore it, and what is ignored stays so in a program that is executed.
-  struct sigaction by_default = {};
-  by_default.sa_handler = SIG_DFL;
-  call->error = sys::SetSignalAction(SIGPIPE, &by_default, nullptr);
+  call->error = sys::SetSignalAction(SIGPIPE, {.handler = SIG_DFL}, nullptr);
   if (call->error == 0) call->error = sys::CloseAllFrom(3);
   if (call->error == 0) {
     const Status unblocked = call->signals->Restore();
@@ -87,9 +85,7 @@ Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map,
     return Error::Of("failed to run ", tool, ": /proc does not show our pid namespace");
   }
   // If the parent ignores SIGCHLD, so do we, and then the kernel would drop the tool's exit status.
-  struct sigaction keep_status = {};
-  keep_status.sa_handler = SIG_DFL;
-  RETURN_IF_ERROR(Check(sys::SetSignalAction(SIGCHLD, &keep_status, nullptr),
+  RETURN_IF_ERROR(Check(sys::SetSignalAction(SIGCHLD, {.handler = SIG_DFL}, nullptr),
                         "failed to stop ignoring SIGCHLD for ", tool));
 
   FixedText<PATH_MAX> path;

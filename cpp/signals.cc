@@ -7,16 +7,15 @@
 namespace nsenter {
 
 Status IgnoredSigpipe::Start() {
-  struct sigaction ignore = {};
-  ignore.sa_handler = SIG_IGN;
+  const sys::SignalAction ignore = {.handler = SIG_IGN};
   RETURN_IF_ERROR(
-      Check(sys::SetSignalAction(SIGPIPE, &ignore, &before_), "failed to ignore SIGPIPE"));
+      Check(sys::SetSignalAction(SIGPIPE, ignore, &before_), "failed to ignore SIGPIPE"));
   return {};
 }
 
 Status IgnoredSigpipe::End() const {
   RETURN_IF_ERROR(
-      Check(sys::SetSignalAction(SIGPIPE, &before_, nullptr), "failed to stop ignoring SIGPIPE"));
+      Check(sys::SetSignalAction(SIGPIPE, before_, nullptr), "failed to stop ignoring SIGPIPE"));
   return {};
 }
 

@@ -23,7 +23,7 @@ class IgnoredSigpipe {
   [[nodiscard]] Status End() const;
 
  private:
-  struct sigaction before_ = {};
+  sys::SignalAction before_;
 };
 
 /// Blocks all signals around a clone, so that the new process begins with all of them blocked. What

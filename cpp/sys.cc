@@ -56,11 +56,8 @@
 namespace nsenter::sys {
 namespace {
 
-/// For a call that cannot fail: on 32-bit systems the largest ids look like errors to syscall(2).
-unsigned Id(long number) {
-  const long result = syscall(number);
-  return static_cast<unsigned>(result == -1 ? -errno : result);
-}
+/// For a call that cannot fail: on 32-bit systems the largest ids look like errors.
+unsigned Id(long number) { return static_cast<unsigned>(CallOnce(number, 0, 0, 0, 0, 0, 0)); }
 
 /// Moves a descriptor off standard input, output and error. Takes and gives -errno too.
 int AboveStdio(int fd) {
@@ -83,17 +80,13 @@ int PairAboveStdio(int result, int fds[2]) {
 
 }  // namespace
 
-int CallWithWords(long number, long a, long b, long c, long d, long e, long f) {
-  return Uninterrupted([=] { return syscall(number, a, b, c, d, e, f); });
-}
-
 int Open(int directory, const char* path, int flags) {
   return AboveStdio(Call(SYS_openat, directory, path, flags | O_CLOEXEC));
 }
 
 // Not made again: Linux has closed the descriptor even when it says EINTR (close(2)), and the
 // number may be somebody else's by then.
-void Close(int fd) { syscall(SYS_close, Word(fd)); }
+void Close(int fd) { CallOnce(SYS_close, fd, 0, 0, 0, 0, 0); }
 
 int Read(int fd, void* buffer, std::size_t size) { return Call(SYS_read, fd, buffer, size); }
 
@@ -207,7 +200,7 @@ int Execute(const char* path, char* const argv[], char* const environment[]) {
 int Wait(pid_t pid, int* ret_status) { return Call(SYS_wait4, pid, ret_status, 0, nullptr); }
 
 void Exit(int status) {
-  for (;;) syscall(SYS_exit_group, Word(status));
+  for (;;) CallOnce(SYS_exit_group, status, 0, 0, 0, 0, 0);
 }
 
 // glibc before 2.25 would answer the first and the last from a cache that a raw clone leaves wrong.
@@ -271,8 +264,8 @@ int Affinity(unsigned long* mask, std::size_t size) {
   return Call(SYS_sched_getaffinity, 0, size, mask);
 }
 
-int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
-  return Uninterrupted([=] { return sigaction(signal, action, ret_old); });
+int SetSignalAction(int signal, const SignalAction& action, SignalAction* ret_old) {
+  return Call(SYS_rt_sigaction, signal, &action, ret_old, sizeof(SignalSet));
 }
 
 int SetSignalMask(const SignalSet& mask, SignalSet* ret_old) {

@@ -101,7 +101,17 @@ int SetDumpable(bool dumpable);
 int SetName(const char* name);
 int NewSession();
 int Affinity(unsigned long* mask, std::size_t size);
-int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old);
+/// What happens when a signal arrives, as the kernel has it: libc's structure is another. Room for
+/// all that any machine's kernel keeps.
+struct SignalAction {
+#ifdef __mips__
+  unsigned flags = 0;
+#endif
+  void (*handler)(int) = SIG_DFL;
+  unsigned long others[8] = {};
+};
+/// `ret_old` may be null.
+int SetSignalAction(int signal, const SignalAction& action, SignalAction* ret_old);
 /// The kernel's set of signals, which is smaller than libc's.
 struct SignalSet {
   unsigned long bits[_NSIG / 8 / sizeof(unsigned long)];

@@ -33,8 +33,12 @@ long Word(T argument) {
   }
 }
 
-/// A system call by its number, made until no signal interrupts it. Out of line, and with as many
-/// arguments as any has: the kernel does not look at more than it needs.
+/// A system call by its number, made once: what the kernel answers, errors as -errno. On the
+/// machines that most programs run on it is the instruction itself, elsewhere syscall(2). With as
+/// many arguments as any has: the kernel does not look at more than it needs.
+long CallOnce(long number, long a, long b, long c, long d, long e, long f);
+
+/// The same, made until no signal interrupts it.
 ///
 /// Nearly all calls are made so, and not through libc's function of that name. In a program that is
 /// linked lazily, each function of libc costs a search through the symbols of all libraries when it

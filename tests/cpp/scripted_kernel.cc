@@ -114,9 +114,9 @@ std::string NameCloneArguments(unsigned long flags) {
   return names + NameSignal(signal);
 }
 
-std::string NameHandler(const struct sigaction& action) {
-  if (action.sa_handler == SIG_IGN) return "SIG_IGN";
-  if (action.sa_handler == SIG_DFL) return "SIG_DFL";
+std::string NameHandler(const sys::SignalAction& action) {
+  if (action.handler == SIG_IGN) return "SIG_IGN";
+  if (action.handler == SIG_DFL) return "SIG_DFL";
   return "handler";
 }
 
@@ -520,8 +520,8 @@ int Affinity(unsigned long* mask, std::size_t size) {
   return Fill(Call("sched_getaffinity()"), mask, size);
 }
 
-int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
-  const int result = Call("sigaction(", NameSignal(signal), ", ", NameHandler(*action), ")").result;
+int SetSignalAction(int signal, const SignalAction& action, SignalAction* ret_old) {
+  const int result = Call("sigaction(", NameSignal(signal), ", ", NameHandler(action), ")").result;
   if (result == 0 && ret_old != nullptr) *ret_old = Kernel().memory().old_action;
   return result;
 }

@@ -60,7 +60,7 @@ class ScriptedKernel {
     int* cached_id = nullptr;  // where libc has the thread's id, if that stands there
     int robust_list = 0;
     char rseq_area[64] = {};
-    struct sigaction old_action = {};
+    sys::SignalAction old_action;
     // Blocked at first, and named "before" in calls: SIGTERM.
     sys::SignalSet old_mask = {{1UL << (SIGTERM - 1)}};
     stack_t old_stack = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};

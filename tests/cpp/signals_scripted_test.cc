@@ -17,7 +17,7 @@ TEST(IgnoredSigpipe, EndsWithTheDispositionBefore) {
     sigaction(SIGPIPE, SIG_IGN)
     sigaction(SIGPIPE, handler)
   )");
-  kernel.memory().old_action.sa_handler = [](int) {};
+  kernel.memory().old_action.handler = [](int) {};
   IgnoredSigpipe sigpipe;
   EXPECT_SUCCESS(sigpipe.Start());
   EXPECT_SUCCESS(sigpipe.End());

@@ -1485,16 +1485,15 @@ int Affinity(unsigned long* mask, std::size_t size) {
   return kernel.Return(static_cast<int>(size));
 }
 
-int SetSignalAction(int signal, const struct sigaction* action, struct sigaction* ret_old) {
+int SetSignalAction(int signal, const SignalAction& action, SignalAction* ret_old) {
   ModelKernel& kernel = Enter("sigaction", signal);
   const int error = kernel.Choose().error;
   if (error != 0) return kernel.Return(error);
   sighandler_t& disposition = kernel.process().dispositions[signal];
   if (ret_old != nullptr) {
-    *ret_old = {};
-    ret_old->sa_handler = disposition;
+    *ret_old = {.handler = disposition};
   }
-  disposition = action->sa_handler;
+  disposition = action.handler;
   return kernel.Return(0);
 }
 

@@ -6,8 +6,8 @@
 //   - the helper that writes id maps, and the init process, share the memory of the launched
 //   process, so
 //     that nothing is copied and nothing faults again. The init process waits until the launched
-//     process has ended, because both run on its stack; the kernel says so by clearing a word
-//     (set_tid_address);
+//     process has ended, because both run on its stack: a pipe that nobody can write to any more
+//     says so (the kernel's word, set_tid_address, says it too early: docs/decisions/0010);
 //   - a process cannot enter a new time namespace with memory that it shares: there the init
 //   process is a copy (one that is joined is entered at once);
 //   - one function of libc for all system calls: each function costs a symbol lookup when first
@@ -190,13 +190,20 @@ static void become_init(void) {
   if (!is_classic) syscall(SYS_prctl, PR_SET_NAME, "runc:[2:INIT]", 0, 0, 0);
 }
 
-static volatile int launched_lives = 1;
+static int gate[2];
 static jmp_buf before_clone;
+
+static void wait_for_launched(void) {
+  char byte;
+  syscall(SYS_close, gate[1]);
+  syscall(SYS_read, gate[0], &byte, 1);
+  syscall(SYS_close, gate[0]);
+}
 
 static int init_main(void* unused) {
   (void)unused;
   become_init();
-  wait_while(&launched_lives, 1);
+  wait_for_launched();
   longjmp(before_clone, 1);
 }
 
@@ -204,27 +211,23 @@ static int init_main(void* unused) {
 static void succeed(int pipe, int stage1, int share) {
   int* tid = NULL;
   syscall(SYS_prctl, PR_GET_TID_ADDRESS, &tid, 0, 0, 0);
+  // The end of the launched process opens the gate.
+  syscall(SYS_pipe2, gate, O_CLOEXEC);
   if (share) {
-    syscall(SYS_set_tid_address, &launched_lives);
     if (_setjmp(before_clone) != 0) {
-      syscall(SYS_set_tid_address, tid);
+      // The kernel has cleared it, for the thread that ended.
+      *tid = (int)syscall(SYS_gettid);
       return;
     }
     reply_and_leave(pipe, stage1,
                     clone(init_main, init_stack + sizeof(init_stack),
-                          CLONE_VM | CLONE_PARENT | CLONE_CHILD_SETTID, NULL, NULL, NULL, tid));
+                          CLONE_VM | CLONE_PARENT | CLONE_CHILD_CLEARTID, NULL, NULL, NULL, tid));
   }
-  // The end of the launched process opens the gate.
-  int gate[2];
-  char byte;
-  syscall(SYS_pipe2, gate, O_CLOEXEC);
   long init = syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL,
                       NULL, tid, tid);
   if (init != 0) reply_and_leave(pipe, stage1, (int)init);
-  syscall(SYS_close, gate[1]);
   become_init();
-  syscall(SYS_read, gate[0], &byte, 1);
-  syscall(SYS_close, gate[0]);
+  wait_for_launched();
 }
 
 void bench_yardstick(void) {

@@ -25,15 +25,15 @@ demo:
 
 test:
 	@scripts/setup
-	@go run ./tests/run
+	@go run ./tests/tools/run
 
 check:
 	@scripts/setup check
-	@go run ./tests/run check
+	@go run ./tests/tools/run check
 
 platforms:
 	@scripts/setup platforms
-	@tests/platforms/run
+	@tests/system/platforms/run
 
 sweep:
 	@scripts/setup
@@ -41,7 +41,7 @@ sweep:
 
 soak:
 	@scripts/setup
-	@REQUIRE_ALL=1 go test -count=1 -v -timeout 2h ./tests/soak -args -rounds 200 -in-a-row 100000
+	@REQUIRE_ALL=1 go test -count=1 -v -timeout 2h ./tests/system/soak -args -rounds 200 -in-a-row 100000
 
 fuzz:
 	@scripts/setup
@@ -54,15 +54,15 @@ model:
 
 matrix:
 	@scripts/setup
-	@cd tests/matrix && REQUIRE_ALL=1 go test -count=1 -print
+	@cd tests/conformance/matrix && REQUIRE_ALL=1 go test -count=1 -print
 
 coverage:
 	@scripts/setup check
-	@go run ./tests/coverage
+	@go run ./tests/tools/coverage
 
 mutate:
 	@scripts/setup
-	@go run ./tests/mutate
+	@go run ./tests/tools/mutate
 
 bench:
 	@scripts/setup
@@ -70,7 +70,7 @@ bench:
 
 lint:
 	@scripts/setup
-	@go run ./tests/run lint
+	@go run ./tests/tools/run lint
 
 format:
 	@scripts/format

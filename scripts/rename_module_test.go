@@ -60,9 +60,13 @@ func TestRenameModule(t *testing.T) {
 		}
 	}
 	// Each nested module, as far as one can tell without fetching what it requires.
-	nested, err := filepath.Glob(filepath.Join(dir, "tests", "*", "go.mod"))
-	if err != nil || len(nested) == 0 {
-		t.Fatalf("no nested modules: %v", err)
+	var nested []string
+	for _, pattern := range []string{"tests/*/go.mod", "tests/*/*/go.mod", "tests/*/*/*/go.mod"} {
+		found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no nested modules at %s: %v", pattern, err)
+		}
+		nested = append(nested, found...)
 	}
 	for _, path := range nested {
 		got := strings.TrimSpace(mustRun(t, filepath.Dir(path), "go", "mod", "edit", "-json"))
@@ -77,7 +81,7 @@ func TestRenameModule(t *testing.T) {
 	mustRun(t, dir, "go", "vet", "./...")
 	mustRun(t, dir, "go", "test", "./cmd/...")
 	program := filepath.Join(t.TempDir(), "probe")
-	mustRun(t, dir, "go", "build", "-o", program, "./tests/probe")
+	mustRun(t, dir, "go", "build", "-o", program, "./tests/conformance/probe")
 	if got := mustRun(t, dir, program); got != "nsexec returned\n" {
 		t.Errorf("the renamed module's probe printed %q", got)
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Tests of the command on folders that only look like runc and like this module: no network, no
-// compiler. That real runc builds and runs with the overlay is tested in tests/runc.
+// compiler. That real runc builds and runs with the overlay is tested in tests/system/runc.
 package main
 
 import (

@@ -18,7 +18,7 @@ import (
 	"nsenter-cpp.example/internal/require"
 )
 
-// A vector is what tests/vectors says of the parser.
+// A vector is what tests/conformance/vectors says of the parser.
 type vector struct {
 	name    string
 	message []byte
@@ -28,13 +28,13 @@ type vector struct {
 	parse   string
 }
 
-// readVectors reads the parser's part of the table; tests/vectors/README.md has the format.
+// readVectors reads the parser's part of the table; tests/conformance/vectors/README.md has the format.
 func readVectors(t testing.TB) []vector {
 	t.Helper()
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		require.That(t, false, "a little-endian machine: the messages of tests/vectors are in that order")
+		require.That(t, false, "a little-endian machine: the messages of tests/conformance/vectors are in that order")
 	}
-	paths, err := filepath.Glob("../../tests/vectors/*.vectors")
+	paths, err := filepath.Glob("../../tests/conformance/vectors/*.vectors")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no vectors (%v)", err)
 	}

@@ -7,7 +7,7 @@
 //
 //	go run ./tests/fuzz/corpus VECTORS FOUND OUT
 //
-// VECTORS is tests/vectors; FOUND has a folder for each fuzzer with files of hexadecimal bytes
+// VECTORS is tests/conformance/vectors; FOUND has a folder for each fuzzer with files of hexadecimal bytes
 // (NAME.hex, # begins a comment); OUT gets a folder of binary files for each fuzzer.
 package main
 

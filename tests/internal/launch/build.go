@@ -14,17 +14,17 @@ import (
 	"nsenter-cpp.example/internal/require"
 )
 
-// BuildProbe builds tests/probe.
+// BuildProbe builds tests/conformance/probe.
 func BuildProbe(program string) error {
-	build := exec.Command("go", "build", "-o", program, "nsenter-cpp.example/tests/probe")
+	build := exec.Command("go", "build", "-o", program, "nsenter-cpp.example/tests/conformance/probe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("failed to build tests/probe: %w\n%s", err, out)
+		return fmt.Errorf("failed to build tests/conformance/probe: %w\n%s", err, out)
 	}
 	return nil
 }
 
-// BuildPeer builds the probe that is linked with runc's nsenter, a module in a folder of tests/peers.
+// BuildPeer builds the probe that is linked with runc's nsenter, a module in a folder of tests/conformance/peers.
 // Plain `go test ./...` does without network: then it works only if the module cache holds what the
 // peer needs.
 func BuildPeer(t *testing.T, folder string) string {
@@ -40,7 +40,7 @@ func BuildPeer(t *testing.T, folder string) string {
 	if err != nil {
 		t.Logf("go build in %s: %v\n%s", folder, err, out)
 	}
-	require.That(t, err == nil, "the module of tests/peers/"+filepath.Base(folder)+
+	require.That(t, err == nil, "the module of tests/conformance/peers/"+filepath.Base(folder)+
 		" in the module cache (`go mod download` there), and a C compiler")
 	return program
 }

@@ -53,7 +53,7 @@ type Case struct {
 	Env      []string // the whole environment
 	UID, GID int
 	Fixture  string   // plain, user, rootless, zombie or none
-	Setup    []string // words of tests/vectors/README.md
+	Setup    []string // words of tests/conformance/vectors/README.md
 	Message  []byte   // written to INITPIPE
 	Piece    int      // in pieces of this size; 0: in one
 	Shut     bool     // shut the writing side down after the message

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-// Package vectors reads the table in tests/vectors and compares its outcomes with launches.
+// Package vectors reads the table in tests/conformance/vectors and compares its outcomes with launches.
 package vectors
 
 import (
@@ -54,7 +54,7 @@ var (
 	keyLine     = regexp.MustCompile(`^([a-z-]+):(?: (.*\S))?$`)
 )
 
-// ReadSections reads a file of the grammar in tests/vectors/README.md.
+// ReadSections reads a file of the grammar in tests/conformance/vectors/README.md.
 func ReadSections(path string) ([]Section, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -1,3 +1,0 @@
-module nsenter-cpp.example/tests/attack
-
-go 1.18

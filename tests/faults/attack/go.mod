@@ -1,0 +1,3 @@
+module nsenter-cpp.example/tests/faults/attack
+
+go 1.18

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who could get at the processes of a launch, and when: at each point at which one of them is
+// stopped, attackers (attacker.h) try all of them. What is found is compared with a list.
+
+#pragma once
+
+#include <string>
+
+namespace inject {
+
+struct AttackOptions {
+  std::string program;
+  std::string openings = "tests/faults/inject/openings.txt";
+  std::string scenario;  // only this one
+  bool plant = false;    // leave out what makes processes non-dumpable, to see that it is found
+  int times = 0;         // only measure how long windows are, in so many launches
+};
+
+/// 0 if all is as the list says.
+int Attack(const AttackOptions& options);
+
+}  // namespace inject

@@ -1,5 +1,0 @@
-module nsenter-cpp.example/tests/peers/runc12
-
-go 1.22
-
-require github.com/opencontainers/runc v1.2.0

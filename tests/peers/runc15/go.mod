@@ -1,5 +1,0 @@
-module nsenter-cpp.example/tests/peers/runc15
-
-go 1.25.0
-
-require github.com/opencontainers/runc v1.5.2

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command run runs every test suite of the project, one after the other and to the end, and prints what
+// ran, passed, failed and was skipped.
+//
+//	go run ./tests/tools/run             everything
+//	go run ./tests/tools/run lint cpp    suites whose names begin so
+//	go run ./tests/tools/run check       what `make check` runs, which everything does not include
+//
+// A test that is skipped is reported with its reason. With REQUIRE_ALL=1 it is a failure, and so is a
+// suite that ran fewer tests than tests/counts says. A complete run leaves the counts of this time in
+// _build/counts, which is copied to tests/counts when tests are added or removed on purpose.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+const (
+	recordedCounts = "tests/counts"
+	currentCounts  = "_build/counts"
+	logFolder      = "_build/logs"
+	// Of each command of a suite: what hangs is ended, and the other suites still run.
+	suiteTimeout = 8 * time.Minute
+)
+
+// A row is a line of the summary.
+type row struct {
+	name     string
+	result   result
+	duration time.Duration
+}
+
+// Result counts tests, and keeps what there is to say about them.
+type result struct {
+	passed, failed, skipped int
+	remarks                 []string
+}
+
+func (r *result) add(other result) {
+	r.passed += other.passed
+	r.failed += other.failed
+	r.skipped += other.skipped
+	r.remarks = append(r.remarks, other.remarks...)
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", r.passed, r.failed, r.skipped)
+}
+
+func main() {
+	ok, err := run(os.Args[1:], os.Getenv("REQUIRE_ALL") == "1")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "run:", err)
+		os.Exit(2)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+func run(prefixes []string, requireAll bool) (bool, error) {
+	if err := os.MkdirAll(logFolder, 0o777); err != nil {
+		return false, err
+	}
+	suites, err := allSuites()
+	if err != nil {
+		return false, err
+	}
+	suites = selectSuites(suites, checkSuites(), prefixes)
+	if len(suites) == 0 {
+		return false, fmt.Errorf("no suite's name begins with %s", strings.Join(prefixes, " or "))
+	}
+
+	var rows []row
+	begin := time.Now()
+	for _, s := range suites {
+		start := time.Now()
+		fmt.Printf("== %s\n", s.name)
+		suiteRows := s.run(s.name)
+		for _, r := range suiteRows {
+			for _, remark := range r.result.remarks {
+				fmt.Println(strings.TrimRight(remark, "\n"))
+			}
+		}
+		if len(suiteRows) == 1 {
+			suiteRows[0].duration = time.Since(start)
+		}
+		rows = append(rows, suiteRows...)
+	}
+
+	if len(prefixes) == 0 {
+		if err := os.WriteFile(currentCounts, formatCounts(rows), 0o666); err != nil {
+			return false, err
+		}
+		if requireAll {
+			text, err := os.ReadFile(recordedCounts)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return false, err
+			}
+			rows = append(rows, compareCounts(string(text), rows))
+		}
+	}
+	return summarize(os.Stdout, rows, time.Since(begin), requireAll), nil
+}
+
+// SelectSuites takes further suites only if they are asked for.
+func selectSuites(suites, further []suite, prefixes []string) []suite {
+	if len(prefixes) == 0 {
+		return suites
+	}
+	var selected []suite
+	for _, s := range append(suites, further...) {
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(s.name, prefix) {
+				selected = append(selected, s)
+				break
+			}
+		}
+	}
+	return selected
+}
+
+// Summarize prints the table and the closing lines, with how long it all took, and tells whether all is well. The
+// seconds of the rows need not add up to that: of a Go module each package has its own, and some run at once.
+func summarize(w io.Writer, rows []row, took time.Duration, requireAll bool) bool {
+	var total result
+	fmt.Fprintf(w, "\n%-28s %7s %7s %7s %8s\n", "suite", "passed", "failed", "skipped", "seconds")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%-28s %7d %7d %7d %8.1f\n",
+			r.name, r.result.passed, r.result.failed, r.result.skipped, r.duration.Seconds())
+		total.add(r.result)
+	}
+	if total.failed+total.skipped > 0 {
+		fmt.Fprintf(w, "\nwhat did not pass is said above, at its suite; complete output: %s\n", logFolder)
+	}
+	if requireAll && total.skipped > 0 {
+		fmt.Fprintln(w, "REQUIRE_ALL=1: a skipped test is a failure")
+	}
+	fmt.Fprintf(w, "\n%s\ntotal %.0f s\n", total, took.Seconds())
+	return total.failed == 0 && (!requireAll || total.skipped == 0)
+}
+
+// FormatCounts renders the number of tests that each suite ran, one line each.
+func formatCounts(rows []row) []byte {
+	var lines []string
+	for _, r := range rows {
+		lines = append(lines, fmt.Sprintf("%s %d\n", r.name, r.result.passed+r.result.failed))
+	}
+	sort.Strings(lines)
+	return []byte(strings.Join(lines, ""))
+}
+
+// CompareCounts fails for each suite that ran fewer tests than recorded, was not run at all, or is not
+// recorded, so that it could lose tests unnoticed.
+func compareCounts(recorded string, rows []row) row {
+	ran := map[string]int{}
+	for _, r := range rows {
+		ran[r.name] = r.result.passed + r.result.failed
+	}
+	compared := row{name: "recorded counts"}
+	check := func(ok bool, format string, arguments ...any) {
+		if ok {
+			compared.result.passed++
+			return
+		}
+		remark := fmt.Sprintf(format, arguments...)
+		fmt.Println(remark)
+		compared.result.failed++
+		compared.result.remarks = append(compared.result.remarks, remark)
+	}
+	known := map[string]bool{}
+	for _, line := range strings.Split(strings.TrimSpace(recorded), "\n") {
+		space := strings.LastIndexByte(line, ' ')
+		if space < 0 {
+			continue
+		}
+		name, count := line[:space], 0
+		if _, err := fmt.Sscan(line[space:], &count); err != nil {
+			check(false, "%s: not a name and a count: %q", recordedCounts, line)
+			continue
+		}
+		known[name] = true
+		check(ran[name] >= count, "%s ran %d tests, %s says %d", name, ran[name], recordedCounts, count)
+	}
+	for _, r := range rows {
+		if !known[r.name] {
+			check(false, "%s is not in %s, copy %s there", r.name, recordedCounts, currentCounts)
+		}
+	}
+	return compared
+}
+
+// LogPath is where the output of a suite is kept.
+func logPath(name string) string {
+	return filepath.Join(logFolder, strings.ReplaceAll(strings.ReplaceAll(name, "/", "-"), " ", "-")+".log")
+}

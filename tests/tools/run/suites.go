@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A suite is something that runs tests. Run gives a row for each group of tests that is counted on its
+// own.
+type suite struct {
+	name string
+	run  func(name string) []row
+}
+
+// AllSuites is what `make test` runs, what is quick to fail first.
+func allSuites() ([]suite, error) {
+	var suites []suite
+	for _, check := range []string{
+		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "staticcheck", "clang-tidy",
+	} {
+		suites = append(suites, suite{"lint " + check, command("scripts/lint", check)})
+	}
+	for _, preset := range []string{"debug", "asan", "clang"} {
+		suites = append(suites, suite{"cpp " + preset, ctest("ci-" + preset)})
+	}
+	suites = append(suites, suite{"cpp valgrind", valgrind("ci-valgrind")})
+
+	modules, err := goModules()
+	if err != nil {
+		return nil, err
+	}
+	for _, module := range modules {
+		suites = append(suites, suite{"go " + module, goTest(module)})
+	}
+	return suites, nil
+}
+
+// CheckSuites is what `make check` runs: what takes its time, or needs what few have installed.
+func checkSuites() []suite {
+	suites := []suite{{"check sweep", printingCommand("scripts/sweep", "check")}}
+	for _, machine := range []string{"clang", "s390x", "i386", "arm64", "riscv64"} {
+		suites = append(suites, suite{"check foreign " + machine, printingCommand("tests/system/foreign/run", machine)})
+	}
+	for _, part := range []string{"names", "configurations", "planted"} {
+		suites = append(suites, suite{"check model " + part, printingCommand("tests/model/run", part)})
+	}
+	return append(suites,
+		suite{"check uml", printingCommand("tests/system/uml/run")},
+		suite{"check platforms", printingCommand("tests/system/platforms/run", "ci")},
+		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
+		// Of one small file, so that `make mutate`, which takes its time, goes on working.
+		suite{"check mutants", printingCommand("go", "run", "./tests/tools/mutate", "channel.cc")})
+}
+
+// GoModules lists the folders with a go.mod, the root first.
+func goModules() ([]string, error) {
+	output, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
+		"go.mod", "*/go.mod").Output()
+	if err != nil {
+		return nil, fmt.Errorf("failed to list the Go modules: %w", err)
+	}
+	var folders []string
+	for _, file := range strings.Fields(string(output)) {
+		folders = append(folders, filepath.Dir(file))
+	}
+	sort.Strings(folders)
+	return folders, nil
+}
+
+// Execute runs a command to its end, or kills it and its children at the deadline, and returns its
+// standard output. All output goes to the log.
+func execute(log *os.File, folder string, argv ...string) ([]byte, error) {
+	fmt.Fprintf(log, "$ cd %s && %s\n", folder, strings.Join(argv, " "))
+	ctx, cancel := context.WithTimeout(context.Background(), suiteTimeout)
+	defer cancel()
+	var stdout bytes.Buffer
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = folder
+	cmd.Stdout = &stdout
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	log.Write(stdout.Bytes())
+	if ctx.Err() != nil {
+		err = fmt.Errorf("killed after %v", suiteTimeout)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+	}
+	return stdout.Bytes(), err
+}
+
+// WithLog opens the log of a suite. A suite that has no log has failed.
+func withLog(name string, run func(log *os.File) []row) []row {
+	log, err := os.Create(logPath(name))
+	if err != nil {
+		return failure(name, err)
+	}
+	defer log.Close()
+	return run(log)
+}
+
+func failure(name string, err error) []row {
+	return []row{{name: name, result: result{failed: 1, remarks: []string{"FAIL " + name + ": " + err.Error()}}}}
+}
+
+// FailureWithLog is for what tells its story in its output.
+func failureWithLog(name string, err error) []row {
+	text, _ := os.ReadFile(logPath(name))
+	return failure(name, fmt.Errorf("%w\n%s", err, text))
+}
+
+// Command is a check that is one test: it passes with exit status 0.
+func command(argv ...string) func(string) []row {
+	return runCommand(argv, false)
+}
+
+// PrintingCommand is a command whose standard output is for whoever runs it.
+func printingCommand(argv ...string) func(string) []row {
+	return runCommand(argv, true)
+}
+
+func runCommand(argv []string, printed bool) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			output, err := execute(log, ".", argv...)
+			if err != nil {
+				return failureWithLog(name, err)
+			}
+			passed := result{passed: 1}
+			if printed {
+				passed.remarks = []string{string(output)}
+			}
+			return []row{{name: name, result: passed}}
+		})
+	}
+}
+
+// Ctest configures, builds and tests with a CMake preset.
+func ctest(preset string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			report, err := filepath.Abs(filepath.Join(logFolder, preset+".xml"))
+			if err != nil {
+				return failure(name, err)
+			}
+			os.Remove(report)
+			if err := build(log, preset); err != nil {
+				return failureWithLog(name, err)
+			}
+			_, err = execute(log, ".", "ctest", "--preset", preset, "--parallel", "2", "--timeout", "60",
+				"--no-tests=error", "--output-junit", report)
+			return []row{{name: name, result: readReports(name, err, report)}}
+		})
+	}
+}
+
+// Build configures and builds with a CMake preset.
+func build(log *os.File, preset string) error {
+	for _, argv := range [][]string{
+		{"cmake", "--preset", preset},
+		{"cmake", "--build", "--preset", preset},
+	} {
+		if _, err := execute(log, ".", argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Valgrind builds the test programs with a preset and runs them. ctest is left out: it starts a process for
+// each test, and valgrind takes its time to start.
+func valgrind(preset string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			if err := build(log, preset); err != nil {
+				return failureWithLog(name, err)
+			}
+			programs, err := filepath.Glob(filepath.Join("_build", preset, "*_test"))
+			if err != nil || len(programs) == 0 {
+				return failure(name, fmt.Errorf("no test programs in _build/%s (%v)", preset, err))
+			}
+			var total result
+			for _, program := range programs {
+				base := filepath.Base(program)
+				report := filepath.Join(logFolder, "valgrind-"+base+".xml")
+				os.Remove(report)
+				_, err := execute(log, ".", "valgrind", "--quiet", "--error-exitcode=99",
+					"--leak-check=full", program, "--gtest_output=xml:"+report)
+				total.add(readReports(name+" "+base, err, report))
+			}
+			return []row{{name: name, result: total}}
+		})
+	}
+}
+
+// GoTest runs the tests of all packages in a module. Results are never taken from the go command's cache:
+// it does not see what a test reads through another process.
+func goTest(module string) func(string) []row {
+	return func(name string) []row {
+		return withLog(name, func(log *os.File) []row {
+			path, err := execute(log, module, "go", "list", "-m")
+			if err != nil {
+				return failureWithLog(name, err)
+			}
+			output, err := execute(log, module, "go", "test", "-json", "-count=1",
+				"-timeout", suiteTimeout.String(), "./...")
+			return parseGoTest(output, err, module, strings.TrimSpace(string(path)))
+		})
+	}
+}

@@ -3,6 +3,7 @@
 #include "sys.h"
 
 #include "child.h"
+#include "machine.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -281,7 +282,7 @@ TEST(Sys, RestartableSequencesAreRegisteredOnce) {
   test::ExpectSilentSuccess(test::RunInChild([] {
 #ifdef RSEQ_SIG
     if (__rseq_size != 0) {
-      void* const libcs = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
+      void* const libcs = machine::LibcsRestartableSequences().area;
       const unsigned size = std::max(__rseq_size, 32U);
       EXPECT_EQ(sys::RegisterRestartableSequences(libcs, size, RSEQ_SIG), -EBUSY);
       EXPECT_EQ(sys::UnregisterRestartableSequences(libcs, size, RSEQ_SIG + 1), -EPERM);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The helper ("stage 1"): a process that stays in the user namespace we come from and writes the id
-// maps of the one the launched process has moved to. It exists only where maps need it.
+// The helper, whose pid is `stage1_pid` in the reply: a process that stays in the user namespace we
+// come from and writes the id maps of the one the launched process has moved to. It exists only
+// where maps need it.
 
 #pragma once
 

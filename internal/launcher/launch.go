@@ -35,7 +35,7 @@ type Launch struct {
 	Piece     int  // the message is written in pieces of this size; 0: in one
 	Shut      bool // the writing side is shut down after it
 	WaitFirst bool // wait for the launched process before the reply is read, and not after
-	// Replied is called with the reply before its stage 1 is waited for, if it is not nil.
+	// Replied is called with the reply before the process in its Stage1 is waited for, if it is not nil.
 	Replied func(Reply)
 
 	Pid    int                // of the launched process, whose process group it names
@@ -113,7 +113,7 @@ func (l *Launch) Drive() error {
 	steps := []step{
 		{"message", l.sendMessage},
 		{"reply", l.readReply},
-		{"end of pid A", l.waitStage1},
+		{"end of the process in stage1_pid", l.waitStage1},
 		{"exit of the launched process", l.waitLaunched},
 	}
 	if l.WaitFirst {
@@ -200,7 +200,7 @@ func (l *Launch) waitLaunched() error {
 	return nil
 }
 
-// waitStage1 waits for what the reply calls stage 1, if there was one.
+// waitStage1 waits for the process in the reply's Stage1, if there was one.
 func (l *Launch) waitStage1() error {
 	if !l.reply.HasStage1() || l.stage1Reaped {
 		return nil
@@ -254,7 +254,7 @@ func (l *Launch) killGroup() {
 }
 
 // killLocked does it, with the mutex held, for as long as the group's number is nobody else's: the launched process has
-// not been reaped, or stage 1, which is in the group and can be stuck at its end, has not.
+// not been reaped, or the one in Stage1, which is in the group and can be stuck at its end, has not.
 func (l *Launch) killLocked() {
 	held := !l.reaped
 	if l.stage1 != 0 {

@@ -25,7 +25,7 @@ func TestStage1IsReapedOnce(t *testing.T) {
 	l.reply.Stage1 = stage1.Process.Pid
 	l.waitStage1()
 	if err := stage1.Wait(); err == nil {
-		t.Error("stage 1 has not been reaped")
+		t.Error("the process in Stage1 has not been reaped")
 	}
 	l.reply.Stage1 = other.Process.Pid
 	l.waitStage1()
@@ -84,7 +84,7 @@ func TestWhoHasEndedIsReapedHoweverLate(t *testing.T) {
 }
 
 // TestStage1ThatIsStuckIsKilled: in the order in which the launched process is reaped first, it is all that the group
-// has left, and nobody but the parent can end it. A stage 1 in another group says nothing about whose the group is by
+// has left, and nobody but the parent can end it. A process in Stage1 of another group says nothing about whose the group is by
 // now: another child stands for who has the number.
 func TestStage1ThatIsStuckIsKilled(t *testing.T) {
 	start := func(seconds string, group int) *exec.Cmd {

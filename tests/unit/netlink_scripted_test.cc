@@ -57,7 +57,7 @@ void ExpectToLeave(const std::string& script, int status, Log log = Log("FATAL: 
   test::ExpectExit(test::RunInChild(body), status, "");
 }
 
-// Nobody is stage 1 where there is no helper.
+// stage1_pid is nobody where there is no helper.
 TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
   ExpectToLeave(kServed + Share("44") + R"(
     write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n")

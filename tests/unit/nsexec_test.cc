@@ -220,7 +220,7 @@ TEST(Nsexec, GoesOnInAWorkingCopyWhereThereAreThreads) {
         StartThread);
     test::ExpectSilentSuccess(flow.outcome);
     EXPECT_EQ(flow.outcome.siblings.size(), 2U) << "the init process and the copy; no helper";
-    // The copy is stage 1.
+    // The copy is in stage1_pid.
     const std::string goes_on = "there are other threads: process ";
     const std::size_t at = flow.log.find(goes_on);
     ASSERT_NE(at, std::string::npos) << flow.log;

@@ -23,7 +23,7 @@ std::string ReadFile(const std::string& path);
 /// The value of a line "NAME:\tVALUE" of `status`, the text of a /proc/PID/status.
 std::string StatusOf(const std::string& status, const std::string& name);
 
-/// What is named where there was no stage 1: nobody.
+/// What is named where there was no helper: nobody.
 inline constexpr pid_t kNoStage1 = 0x7fffffff;
 
 /// The processes that a reply names.

@@ -335,7 +335,7 @@ class Case {
     const auto stage1 = tracer_.processes().find(reply.stage1);
     if (stage1 == tracer_.processes().end() || reply.stage1 == reply.init ||
         reply.stage1 == launch_.launched()) {
-      seen_.bad_reply = "stage 1 is no process of ours in " + seen_.reply;
+      seen_.bad_reply = "stage1_pid is no process of ours in " + seen_.reply;
     }
   }
 

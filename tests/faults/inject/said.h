@@ -18,7 +18,7 @@ std::string WithoutCarriageReturns(std::string text);
 /// A pipe that was full begins with what filled it.
 std::string WithoutJunk(const std::string& text);
 
-/// What is named where there was no stage 1: nobody.
+/// What is named where there was no helper: nobody.
 inline constexpr pid_t kNoStage1 = 0x7fffffff;
 
 /// The pids of a reply. Not both are in the classic one.

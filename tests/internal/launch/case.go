@@ -26,9 +26,9 @@ import (
 type Order string
 
 const (
-	// ReadFirst decodes the reply, waits for pid A, then for the launched process: a new container.
+	// ReadFirst decodes the reply, waits for the process in stage1_pid, then for the launched process: a new container.
 	ReadFirst Order = "read-first"
-	// WaitFirst waits for the launched process, decodes the reply, then waits for pid A: exec.
+	// WaitFirst waits for the launched process, decodes the reply, then waits for the one in stage1_pid: exec.
 	WaitFirst Order = "wait-first"
 )
 
@@ -81,7 +81,7 @@ type Outcome struct {
 	Stderr     string
 	Stdout     string
 	Initpipe   string   // every byte that was written to it
-	Stage1     string   // what pid A was: "none", "child that ends", or else
+	Stage1     string   // what the process in stage1_pid was: "none", "child that ends", or else
 	Left       []string // processes and open fds that were left when it was over
 	Untouched  bool     // nsexec returned in the launched process itself
 	Init       *State   // of the init process

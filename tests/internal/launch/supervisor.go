@@ -593,7 +593,7 @@ func (r *run) watch() (failure error) {
 	case r.o.Stage1 = <-stage1:
 	default:
 	}
-	if r.o.Hang == "end of pid A" {
+	if r.o.Hang == "end of the process in stage1_pid" {
 		r.o.Stage1 = "a child that does not end"
 	}
 	return failure
@@ -625,7 +625,7 @@ func statusText(status syscall.WaitStatus) string {
 	return strconv.Itoa(status.ExitStatus())
 }
 
-// whatIs says what pid A is, before it is waited for.
+// whatIs says what the process in stage1_pid is, before it is waited for.
 func (r *run) whatIs(a int) string {
 	switch stat := statFields(a); {
 	case a == 0:

@@ -13,7 +13,7 @@ import (
 const fdLeaksTimes = 5
 
 // TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent, as it stands in its source. It
-// sees what the reply makes of runc's Go code: for a stage 1 that lives and is no child, that opens a pidfd, and leaves it to
+// sees what the reply makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a pidfd, and leaves it to
 // the garbage collector.
 func TestNoDescriptorIsLeftInTheParent(t *testing.T) {
 	requireMachine(t)

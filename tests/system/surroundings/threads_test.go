@@ -60,7 +60,7 @@ func TestPreloadedThread(t *testing.T) {
 			l := kind.launchAll(t)
 			if l.Init != 0 && !kind.classic {
 				if l.Stage1 >= 1<<22 {
-					t.Errorf("stage 1 is %d, want the copy that did the work", l.Stage1)
+					t.Errorf("stage1_pid is %d, want the copy that did the work", l.Stage1)
 				}
 				if !strings.Contains(l.log, "there are other threads") {
 					t.Errorf("nothing about threads in the log:\n%s", l.log)

@@ -7,27 +7,21 @@
 //	go run ./tests/tools/run lint cpp    suites whose names begin so
 //	go run ./tests/tools/run check       what `make check` runs, which everything does not include
 //
-// A test that is skipped is reported with its reason. With REQUIRE_ALL=1 it is a failure, and so is a
-// suite that ran fewer tests than tests/counts says. A complete run leaves the counts of this time in
-// _build/counts, which is copied to tests/counts when tests are added or removed on purpose.
+// A test that is skipped is reported with its reason. With REQUIRE_ALL=1 it is a failure. A folder with Go tests
+// or a source with C++ tests of which no test runs is always one.
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 )
 
 const (
-	recordedCounts = "tests/counts"
-	currentCounts  = "_build/counts"
-	logFolder      = "_build/logs"
+	logFolder = "_build/logs"
 	// Of each command of a suite: what hangs is ended, and the other suites still run.
 	suiteTimeout = 8 * time.Minute
 )
@@ -85,7 +79,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 	for _, s := range suites {
 		start := time.Now()
 		fmt.Printf("== %s\n", s.name)
-		suiteRows := s.run(s.name)
+		suiteRows := requireTests(s.run(s.name), s.expected...)
 		for _, r := range suiteRows {
 			for _, remark := range r.result.remarks {
 				fmt.Println(strings.TrimRight(remark, "\n"))
@@ -97,18 +91,6 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 		rows = append(rows, suiteRows...)
 	}
 
-	if len(prefixes) == 0 {
-		if err := os.WriteFile(currentCounts, formatCounts(rows), 0o666); err != nil {
-			return false, err
-		}
-		if requireAll {
-			text, err := os.ReadFile(recordedCounts)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return false, err
-			}
-			rows = append(rows, compareCounts(string(text), rows))
-		}
-	}
 	return summarize(os.Stdout, rows, time.Since(begin), requireAll), nil
 }
 
@@ -147,56 +129,6 @@ func summarize(w io.Writer, rows []row, took time.Duration, requireAll bool) boo
 	}
 	fmt.Fprintf(w, "\n%s\ntotal %.0f s\n", total, took.Seconds())
 	return total.failed == 0 && (!requireAll || total.skipped == 0)
-}
-
-// FormatCounts renders the number of tests that each suite ran, one line each.
-func formatCounts(rows []row) []byte {
-	var lines []string
-	for _, r := range rows {
-		lines = append(lines, fmt.Sprintf("%s %d\n", r.name, r.result.passed+r.result.failed))
-	}
-	sort.Strings(lines)
-	return []byte(strings.Join(lines, ""))
-}
-
-// CompareCounts fails for each suite that ran fewer tests than recorded, was not run at all, or is not
-// recorded, so that it could lose tests unnoticed.
-func compareCounts(recorded string, rows []row) row {
-	ran := map[string]int{}
-	for _, r := range rows {
-		ran[r.name] = r.result.passed + r.result.failed
-	}
-	compared := row{name: "recorded counts"}
-	check := func(ok bool, format string, arguments ...any) {
-		if ok {
-			compared.result.passed++
-			return
-		}
-		remark := fmt.Sprintf(format, arguments...)
-		fmt.Println(remark)
-		compared.result.failed++
-		compared.result.remarks = append(compared.result.remarks, remark)
-	}
-	known := map[string]bool{}
-	for _, line := range strings.Split(strings.TrimSpace(recorded), "\n") {
-		space := strings.LastIndexByte(line, ' ')
-		if space < 0 {
-			continue
-		}
-		name, count := line[:space], 0
-		if _, err := fmt.Sscan(line[space:], &count); err != nil {
-			check(false, "%s: not a name and a count: %q", recordedCounts, line)
-			continue
-		}
-		known[name] = true
-		check(ran[name] >= count, "%s ran %d tests, %s says %d", name, ran[name], recordedCounts, count)
-	}
-	for _, r := range rows {
-		if !known[r.name] {
-			check(false, "%s is not in %s, copy %s there", r.name, recordedCounts, currentCounts)
-		}
-	}
-	return compared
 }
 
 // LogPath is where the output of a suite is kept.

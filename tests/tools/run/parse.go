@@ -39,8 +39,9 @@ type message struct {
 }
 
 // ReadReports counts the tests in the report of one program. An exit status that no failed test explains
-// (a crash, a finding of a sanitizer) is a failure of its own.
-func readReports(name string, runError error, file string) result {
+// (a crash, a finding of a sanitizer) is a failure of its own, and so is each of the test programs, which the names
+// of ctest's tests begin with, that has no test there.
+func readReports(name string, runError error, file string, programs ...string) result {
 	var parsed report
 	text, err := os.ReadFile(file)
 	if err == nil {
@@ -56,6 +57,11 @@ func readReports(name string, runError error, file string) result {
 	if runError != nil && counted.failed == 0 {
 		counted.failed++
 		counted.remarks = append(counted.remarks, fmt.Sprintf("FAIL %s: %v, see %s", name, runError, logFolder))
+	}
+	for _, program := range programs {
+		if !anyCase(parsed, program+":") {
+			counted.add(nothingRan(name + " " + program))
+		}
 	}
 	return counted
 }
@@ -87,6 +93,20 @@ func countCases(name string, parsed report) result {
 		}
 	}
 	return counted
+}
+
+func anyCase(parsed report, prefix string) bool {
+	for _, inner := range parsed.Suites {
+		if anyCase(inner, prefix) {
+			return true
+		}
+	}
+	for _, test := range parsed.Cases {
+		if strings.HasPrefix(test.Name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 var logLine = regexp.MustCompile(`^ +[^ :]+\.go:[0-9]+: (.*)`)
@@ -218,8 +238,7 @@ func (p *goPackage) row(buildOutput string) (row, bool) {
 		}
 	}
 	if p.noTests {
-		counted.skipped++
-		counted.remarks = append(counted.remarks, fmt.Sprintf("SKIP %s: no tests to run", p.name))
+		counted.add(nothingRan(p.name))
 	}
 	if p.action != "pass" && p.action != "skip" && counted.failed == 0 {
 		counted.failed++

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +47,7 @@ func TestParseGoTest(t *testing.T) {
 		remark string
 	}{
 		{"go a", "2 passed, 2 failed, 1 skipped", "no good"},
-		{"go c", "0 passed, 0 failed, 1 skipped", "no tests to run"},
+		{"go c", "0 passed, 1 failed, 0 skipped", "no test of it ran"},
 		{"go d", "0 passed, 1 failed, 0 skipped", "does not compile"},
 	}
 	if len(rows) != len(want) {
@@ -114,25 +116,125 @@ func TestReadReports(t *testing.T) {
 	}
 }
 
-func TestCompareCounts(t *testing.T) {
-	rows := []row{
-		{name: "same", result: result{passed: 2}},
-		{name: "more", result: result{passed: 2, failed: 1}},
-		{name: "fewer", result: result{passed: 1, skipped: 1}},
-		{name: "with a blank", result: result{passed: 1}},
-		{name: "new", result: result{passed: 1}},
+// A suite fails that runs nothing, whether it says so, ends without a word, or is not there any more.
+func TestSuiteThatRunsNothingFails(t *testing.T) {
+	rows := requireTests([]row{
+		{name: "runs", result: result{passed: 2}},
+		{name: "left out", result: result{skipped: 1}},
+		{name: "empty"},
+	}, "runs", "left out", "empty", "gone")
+	want := map[string]string{
+		"runs":     "2 passed, 0 failed, 0 skipped",
+		"left out": "0 passed, 0 failed, 1 skipped",
+		"empty":    "0 passed, 1 failed, 0 skipped",
+		"gone":     "0 passed, 1 failed, 0 skipped",
 	}
-	compared := compareCounts("same 2\nmore 2\nfewer 2\nwith a blank 1\ngone 1\n", rows)
-	if got, want := compared.result.String(), "3 passed, 3 failed, 0 skipped"; got != want {
-		t.Errorf("%s, not %s", got, want)
+	if len(rows) != len(want) {
+		t.Errorf("%d rows: %v", len(rows), rows)
 	}
-	for i, name := range []string{"fewer", "gone", "new"} {
-		if !strings.HasPrefix(compared.result.remarks[i], name) {
-			t.Errorf("%q does not name %s", compared.result.remarks[i], name)
+	for _, r := range rows {
+		if got := r.result.String(); got != want[r.name] {
+			t.Errorf("%s: %s, not %s", r.name, got, want[r.name])
+		}
+		if r.result.failed > 0 && !strings.HasPrefix(r.result.remarks[0], "FAIL "+r.name+": ") {
+			t.Errorf("%q does not name %s", r.result.remarks[0], r.name)
 		}
 	}
-	if got := compareCounts(string(formatCounts(rows)), rows).result.failed; got != 0 {
-		t.Errorf("%d of the counts just recorded differ", got)
+	if summarize(io.Discard, rows, 0, false) {
+		t.Error("all is well")
+	}
+}
+
+// The same for a package whose test file has no test, or a TestMain that runs none: go test says that it passed.
+func TestPackageThatRunsNothingFails(t *testing.T) {
+	const output = `{"Action":"output","Package":"m.example/a","Output":"ok  \tm.example/a\t0.1s\n"}
+{"Action":"pass","Package":"m.example/a"}
+`
+	rows := requireTests(parseGoTest([]byte(output), nil, "tests/x", "m.example"), "go tests/x/a")
+	if len(rows) != 1 || rows[0].name != "go tests/x/a" || rows[0].result.failed != 1 {
+		t.Errorf("%v", rows)
+	}
+}
+
+func TestProgramThatRunsNothingFails(t *testing.T) {
+	const text = `<testsuite><testcase name="a_test:S.C" classname="a_test:S.C" status="run"/></testsuite>`
+	file := filepath.Join(t.TempDir(), "report.xml")
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got := readReports("cpp debug", nil, file, "a_test", "b_test")
+	if want := "1 passed, 1 failed, 0 skipped"; got.String() != want {
+		t.Errorf("%v, not %s", got, want)
+	}
+	if len(got.remarks) != 1 || !strings.Contains(got.remarks[0], "cpp debug b_test") {
+		t.Errorf("%q", got.remarks)
+	}
+}
+
+// What is expected comes from the tree as it is.
+func TestExpectedSuites(t *testing.T) {
+	atRoot(t)
+	suites, err := allSuites()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var expected []string
+	for _, s := range suites {
+		if len(s.expected) == 0 {
+			t.Errorf("nothing has to come of %s", s.name)
+		}
+		expected = append(expected, s.expected...)
+	}
+	all := "\n" + strings.Join(expected, "\n") + "\n"
+	for _, name := range []string{"cpp debug", "cpp asan", "cpp valgrind", "go nsenter/parent", "go scripts"} {
+		if strings.Count(all, "\n"+name+"\n") != 1 {
+			t.Errorf("%s is not expected once: %q", name, expected)
+		}
+	}
+	// Each check that scripts/lint knows.
+	script, err := os.ReadFile("scripts/lint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := regexp.MustCompile(`(?m)^check_([a-z_]+)\(\)`).FindAllStringSubmatch(string(script), -1)
+	if len(checks) == 0 {
+		t.Error("scripts/lint has no checks")
+	}
+	for _, check := range checks {
+		if name := "lint " + strings.ReplaceAll(check[1], "_", "-"); !strings.Contains(all, "\n"+name+"\n") {
+			t.Errorf("%s is in scripts/lint, but no suite", name)
+		}
+	}
+}
+
+// AtRoot is there for a test that reads the tree.
+func atRoot(t *testing.T) {
+	t.Helper()
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chdir(folder) })
+	for root := folder; ; root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "CMakePresets.json")); err == nil {
+			if err := os.Chdir(root); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if root == filepath.Dir(root) {
+			t.Fatalf("no CMakePresets.json above %s", folder)
+		}
+	}
+}
+
+func TestTestFolders(t *testing.T) {
+	got := testFolders([]string{".", "tests/x", "tests/x/y"}, []string{
+		"a_test.go", "a/b_test.go", "a/c_test.go", "tests/x/d_test.go", "tests/x/z/e_test.go", "tests/xy/f_test.go",
+	})
+	want := map[string][]string{".": {".", "a", "tests/xy"}, "tests/x": {"tests/x", "tests/x/z"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, not %v", got, want)
 	}
 }
 

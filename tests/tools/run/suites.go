@@ -20,6 +20,8 @@ import (
 type suite struct {
 	name string
 	run  func(name string) []row
+	// The rows that have to come of it.
+	expected []string
 }
 
 // AllSuites is what `make test` runs, what is quick to fail first.
@@ -28,49 +30,76 @@ func allSuites() ([]suite, error) {
 	for _, check := range []string{
 		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "staticcheck", "clang-tidy",
 	} {
-		suites = append(suites, suite{"lint " + check, command("scripts/lint", check)})
+		suites = append(suites, oneRow("lint "+check, command("scripts/lint", check)))
 	}
-	for _, preset := range []string{"debug", "asan", "clang"} {
-		suites = append(suites, suite{"cpp " + preset, ctest("ci-" + preset)})
+	text, err := os.ReadFile("CMakePresets.json")
+	if err != nil {
+		return nil, err
 	}
-	suites = append(suites, suite{"cpp valgrind", valgrind("ci-valgrind")})
+	names, err := presets(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		run := ctest
+		if name == "valgrind" {
+			run = valgrind
+		}
+		suites = append(suites, oneRow("cpp "+name, run("ci-"+name)))
+	}
 
 	modules, err := goModules()
 	if err != nil {
 		return nil, err
 	}
+	testFiles, err := treeFiles("*_test.go")
+	if err != nil {
+		return nil, err
+	}
+	folders := testFolders(modules, testFiles)
 	for _, module := range modules {
-		suites = append(suites, suite{"go " + module, goTest(module)})
+		if len(folders[module]) == 0 {
+			continue // has nothing but a requirement, or what a test builds
+		}
+		s := suite{name: "go " + module, run: goTest(module)}
+		for _, folder := range folders[module] {
+			s.expected = append(s.expected, "go "+folder)
+		}
+		suites = append(suites, s)
 	}
 	return suites, nil
 }
 
+// OneRow is a suite that is counted as a whole.
+func oneRow(name string, run func(string) []row) suite {
+	return suite{name, run, []string{name}}
+}
+
 // CheckSuites is what `make check` runs: what takes its time, or needs what few have installed.
 func checkSuites() []suite {
-	suites := []suite{{"check sweep", printingCommand("scripts/sweep", "check")}}
+	suites := []suite{oneRow("check sweep", printingCommand("scripts/sweep", "check"))}
 	for _, machine := range []string{"clang", "s390x", "i386", "arm64", "riscv64"} {
-		suites = append(suites, suite{"check foreign " + machine, printingCommand("tests/system/foreign/run", machine)})
+		suites = append(suites, oneRow("check foreign "+machine, printingCommand("tests/system/foreign/run", machine)))
 	}
 	for _, part := range []string{"names", "configurations", "planted"} {
-		suites = append(suites, suite{"check model " + part, printingCommand("tests/model/run", part)})
+		suites = append(suites, oneRow("check model "+part, printingCommand("tests/model/run", part)))
 	}
 	return append(suites,
-		suite{"check uml", printingCommand("tests/system/uml/run")},
-		suite{"check platforms", printingCommand("tests/system/platforms/run", "ci")},
-		suite{"check fuzz", printingCommand("tests/fuzz/run", "check")},
+		oneRow("check uml", printingCommand("tests/system/uml/run")),
+		oneRow("check platforms", printingCommand("tests/system/platforms/run", "ci")),
+		oneRow("check fuzz", printingCommand("tests/fuzz/run", "check")),
 		// Of one small file, so that `make mutate`, which takes its time, goes on working.
-		suite{"check mutants", printingCommand("go", "run", "./tests/tools/mutate", "channel.cc")})
+		oneRow("check mutants", printingCommand("go", "run", "./tests/tools/mutate", "channel.cc")))
 }
 
 // GoModules lists the folders with a go.mod, the root first.
 func goModules() ([]string, error) {
-	output, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
-		"go.mod", "*/go.mod").Output()
+	files, err := treeFiles("go.mod", "*/go.mod")
 	if err != nil {
-		return nil, fmt.Errorf("failed to list the Go modules: %w", err)
+		return nil, err
 	}
 	var folders []string
-	for _, file := range strings.Fields(string(output)) {
+	for _, file := range files {
 		folders = append(folders, filepath.Dir(file))
 	}
 	sort.Strings(folders)
@@ -157,12 +186,16 @@ func ctest(preset string) func(string) []row {
 				return failure(name, err)
 			}
 			os.Remove(report)
+			programs, err := testPrograms()
+			if err != nil {
+				return failure(name, err)
+			}
 			if err := build(log, preset); err != nil {
 				return failureWithLog(name, err)
 			}
 			_, err = execute(log, ".", "ctest", "--preset", preset, "--parallel", "2", "--timeout", "60",
 				"--no-tests=error", "--output-junit", report)
-			return []row{{name: name, result: readReports(name, err, report)}}
+			return []row{{name: name, result: readReports(name, err, report, programs...)}}
 		})
 	}
 }
@@ -188,13 +221,13 @@ func valgrind(preset string) func(string) []row {
 			if err := build(log, preset); err != nil {
 				return failureWithLog(name, err)
 			}
-			programs, err := filepath.Glob(filepath.Join("_build", preset, "*_test"))
-			if err != nil || len(programs) == 0 {
-				return failure(name, fmt.Errorf("no test programs in _build/%s (%v)", preset, err))
+			programs, err := testPrograms()
+			if err != nil {
+				return failure(name, err)
 			}
 			var total result
-			for _, program := range programs {
-				base := filepath.Base(program)
+			for _, base := range programs {
+				program := filepath.Join("_build", preset, base)
 				report := filepath.Join(logFolder, "valgrind-"+base+".xml")
 				os.Remove(report)
 				_, err := execute(log, ".", "valgrind", "--quiet", "--error-exitcode=99",

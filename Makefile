@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: help demo test check platforms sweep soak fuzz model matrix coverage mutate bench lint format clean
+.PHONY: help demo test quick check platforms sweep soak fuzz model matrix coverage mutate bench lint format clean
 
 help:
 	@echo 'make demo    join the namespaces of a running process, then run a container with runc on this nsexec'
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
+	@echo 'make quick   what to run before each commit: formatting, vet, C++ tests and fast Go tests, within a minute'
 	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, a model, fuzzers, some mutants'
 	@echo 'make platforms  run the tests on seven machines and five kernels, emulated, and print a table'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
@@ -26,6 +27,10 @@ demo:
 test:
 	@scripts/setup
 	@go run ./tests/tools/run
+
+quick:
+	@scripts/setup
+	@go run ./tests/tools/run quick
 
 check:
 	@scripts/setup check

@@ -5,6 +5,7 @@
 //
 //	go run ./tests/tools/run             everything
 //	go run ./tests/tools/run lint cpp    suites whose names begin so
+//	go run ./tests/tools/run quick       what `make quick` runs, a part of everything
 //	go run ./tests/tools/run check       what `make check` runs, which everything does not include
 //
 // A test that is skipped is reported with its reason. With REQUIRE_ALL=1 it is a failure. A folder with Go tests
@@ -69,7 +70,7 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	suites = selectSuites(suites, checkSuites(), prefixes)
+	suites = selectSuites(suites, append(quickSuites(), checkSuites()...), prefixes)
 	if len(suites) == 0 {
 		return false, fmt.Errorf("no suite's name begins with %s", strings.Join(prefixes, " or "))
 	}

@@ -191,6 +191,14 @@ func TestExpectedSuites(t *testing.T) {
 			t.Errorf("%s is not expected once: %q", name, expected)
 		}
 	}
+	for _, s := range quickSuites() {
+		for _, name := range s.expected {
+			name = strings.Replace(strings.Replace(name, "quick cpp", "cpp", 1), "quick", "lint", 1)
+			if !strings.Contains(all, "\n"+name+"\n") {
+				t.Errorf("%s is quick, but not a suite", name)
+			}
+		}
+	}
 	// Each check that scripts/lint knows.
 	script, err := os.ReadFile("scripts/lint")
 	if err != nil {

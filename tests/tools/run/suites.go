@@ -75,6 +75,24 @@ func oneRow(name string, run func(string) []row) suite {
 	return suite{name, run, []string{name}}
 }
 
+// QuickSuites is what `make quick` runs before each commit: it has to end within a minute.
+func quickSuites() []suite {
+	var suites []suite
+	for _, check := range []string{"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet"} {
+		suites = append(suites, oneRow("quick "+check, command("scripts/lint", check)))
+	}
+	suites = append(suites, oneRow("quick cpp debug", ctest("ci-debug")))
+	packages := suite{name: "quick go", run: goTest(".", quickPackages...)}
+	for _, folder := range quickPackages {
+		packages.expected = append(packages.expected, "go "+strings.TrimPrefix(folder, "./"))
+	}
+	return append(suites, packages)
+}
+
+var quickPackages = []string{
+	"./nsenter/bootstrap", "./nsenter/parent", "./tests/conformance/protocol", "./tests/tools/run",
+}
+
 // CheckSuites is what `make check` runs: what takes its time, or needs what few have installed.
 func checkSuites() []suite {
 	suites := []suite{oneRow("check sweep", printingCommand("scripts/sweep", "check"))}
@@ -239,17 +257,20 @@ func valgrind(preset string) func(string) []row {
 	}
 }
 
-// GoTest runs the tests of all packages in a module. Results are never taken from the go command's cache:
+// GoTest runs the tests of some packages in a module, or of all. Results are never taken from the go command's cache:
 // it does not see what a test reads through another process.
-func goTest(module string) func(string) []row {
+func goTest(module string, packages ...string) func(string) []row {
+	if len(packages) == 0 {
+		packages = []string{"./..."}
+	}
 	return func(name string) []row {
 		return withLog(name, func(log *os.File) []row {
 			path, err := execute(log, module, "go", "list", "-m")
 			if err != nil {
 				return failureWithLog(name, err)
 			}
-			output, err := execute(log, module, "go", "test", "-json", "-count=1",
-				"-timeout", suiteTimeout.String(), "./...")
+			argv := []string{"go", "test", "-json", "-count=1", "-timeout", suiteTimeout.String()}
+			output, err := execute(log, module, append(argv, packages...)...)
 			return parseGoTest(output, err, module, strings.TrimSpace(string(path)))
 		})
 	}

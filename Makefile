@@ -21,7 +21,7 @@ help:
 	@echo 'make clean   remove build folders'
 
 demo:
-	@scripts/setup
+	@scripts/setup demo
 	@scripts/demo
 
 test:

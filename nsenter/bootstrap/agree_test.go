@@ -44,7 +44,7 @@ func buildPeer(t testing.TB, sources ...string) *peer {
 		require.That(t, false, "a C++ compiler: "+err.Error())
 	}
 	program := filepath.Join(t.TempDir(), "peer")
-	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../launch"}
+	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../parent"}
 	args = append(args, sources...)
 	for _, name := range []string{"netlink_message.cc", "id_map.cc", "error.cc", "text.cc"} {
 		args = append(args, filepath.Join("../../cpp", name))
@@ -270,7 +270,7 @@ func (p *peer) encode(m *Message) (refusal string, message []byte, err error) {
 // TestEncodersAgree: the library for C++ programs makes the same bytes of a message, or refuses it with the
 // same words.
 func TestEncodersAgree(t *testing.T) {
-	p := buildPeer(t, "testdata/encoder.cc", "../../launch/message.cc", "../../launch/core.cc")
+	p := buildPeer(t, "testdata/encoder.cc", "../../parent/message.cc", "../../parent/core.cc")
 	encoded, refused := 0, 0
 	compare := func(m *Message) {
 		t.Helper()

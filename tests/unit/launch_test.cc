@@ -3,7 +3,7 @@
 // The parent's side as a library. That it encodes messages as nsenter/bootstrap does is tested
 // there.
 
-#include "nsexec/launch.h"
+#include "nsexec/parent.h"
 
 #include "child.h"
 
@@ -32,7 +32,7 @@
 #include <utility>
 #include <vector>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 namespace {
 
 std::string LinkOf(const std::string& path) {
@@ -454,4 +454,4 @@ TEST_F(LaunchTest, TellsThatSomebodyElseHasReapedTheProcess) {
 }
 
 }  // namespace
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

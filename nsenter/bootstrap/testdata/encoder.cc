@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Message::Encode of launch/ as a process that answers: on standard input u32 number of texts, and
+// Message::Encode of parent/ as a process that answers: on standard input u32 number of texts, and
 // so many times u32 length and text, FIELD and VALUE in turn; on standard output u32 length and
 // either "error" and the text or "ok" and the message.
 
-#include "nsexec/launch.h"
+#include "nsexec/parent.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +12,7 @@
 
 namespace {
 
-using nsenter::launch::Message;
+using nsenter::parent::Message;
 
 bool Read(std::uint32_t& ret_number) {
   return std::fread(&ret_number, sizeof(ret_number), 1, stdin) == 1;
@@ -31,7 +31,7 @@ void Set(Message& message, const std::string& field, const std::string& value) {
   if (field == "create") {
     words >> message.create;
   } else if (field == "join") {
-    nsenter::launch::Join& join = message.join.emplace_back();
+    nsenter::parent::Join& join = message.join.emplace_back();
     words >> join.kind;
     join.path = value.substr(value.find(' ') + 1);
   } else if (field == "uid" || field == "gid") {

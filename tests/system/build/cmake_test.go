@@ -107,7 +107,7 @@ func TestCMakeInstall(t *testing.T) {
 		return built
 	}
 	consumer := consume("testdata/cmake-consumer")
-	example := consume("../../../launch/example", "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
+	example := consume("../../../examples/cpp", "-DCMAKE_CXX_STANDARD=17", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
 
 	for _, program := range []string{"calls", "constructed"} {
 		path := filepath.Join(consumer, program)

@@ -5,25 +5,25 @@
 
 warnings = -Wall -Wextra -Wconversion -Wshadow -Werror
 core_flags = -std=c++20 -O2 -fPIC -fno-exceptions -fno-rtti -fvisibility=hidden -fstack-protector-strong $(warnings)
-test_flags = -std=c++20 -O0 $(warnings) -I$(SRC)/cpp -I$(SRC)/launch -include $(OUT)/gtest.h \
+test_flags = -std=c++20 -O0 $(warnings) -I$(SRC)/cpp -I$(SRC)/parent -include $(OUT)/gtest.h \
 	-DNSEXEC_VECTORS_DIR='"$(SRC)/tests/conformance/vectors"' -DLAUNCHED_PROGRAM='"$(OUT)/launched_program"'
 
 names = $(basename $(notdir $(wildcard $(1))))
 core := $(call names,$(SRC)/cpp/*.cc)
-launch := $(call names,$(SRC)/launch/*.cc)
+parent := $(call names,$(SRC)/parent/*.cc)
 tests := $(call names,$(SRC)/tests/unit/*_test.cc)
 support := child vectors
 core_objects := $(core:%=$(OUT)/core/%.o)
 
 all: $(tests:%=$(OUT)/%)
 
-$(shell mkdir -p $(OUT)/core $(OUT)/launch $(OUT)/tests)
+$(shell mkdir -p $(OUT)/core $(OUT)/parent $(OUT)/tests)
 
 $(OUT)/core/%.o: $(SRC)/cpp/%.cc
 	$(CXX) $(core_flags) -MMD -c -o $@ $<
 
-$(OUT)/launch/%.o: $(SRC)/launch/%.cc
-	$(CXX) $(filter-out -fno-rtti,$(core_flags)) -I$(SRC)/cpp -I$(SRC)/launch -MMD -c -o $@ $<
+$(OUT)/parent/%.o: $(SRC)/parent/%.cc
+	$(CXX) $(filter-out -fno-rtti,$(core_flags)) -I$(SRC)/cpp -I$(SRC)/parent -MMD -c -o $@ $<
 
 # Most of the time that a test takes to compile goes into GoogleTest's headers.
 $(OUT)/gtest.h:
@@ -46,14 +46,14 @@ $(OUT)/launched_program: $(OUT)/tests/launched_program.o $(OUT)/libnsexec.a
 $(OUT)/%_scripted_test: $(OUT)/tests/%_scripted_test.o $(OUT)/tests/scripted_kernel.o $(support:%=$(OUT)/tests/%.o) $(OUT)/libnsexec.a
 	$(CXX) -o $@ $^ -lgtest -lgtest_main -pthread
 
-$(OUT)/launch_test: $(launch:%=$(OUT)/launch/%.o) | $(OUT)/launched_program
+$(OUT)/launch_test: $(parent:%=$(OUT)/parent/%.o) | $(OUT)/launched_program
 
 $(OUT)/%_test: $(OUT)/tests/%_test.o $(support:%=$(OUT)/tests/%.o) $(OUT)/libnsexec.a
-	$(CXX) -o $@ $(filter $(OUT)/tests/%.o $(OUT)/launch/%.o,$^) $(OUT)/libnsexec.a -lgtest -lgtest_main -pthread
+	$(CXX) -o $@ $(filter $(OUT)/tests/%.o $(OUT)/parent/%.o,$^) $(OUT)/libnsexec.a -lgtest -lgtest_main -pthread
 
 $(OUT)/later_kernel: $(SRC)/tests/system/platforms/libc/later_kernel.cc
 	$(CXX) -std=c++20 $(warnings) -o $@ $<
 
 .PRECIOUS: $(OUT)/tests/%.o
 .DELETE_ON_ERROR:
--include $(wildcard $(OUT)/core/*.d $(OUT)/launch/*.d $(OUT)/tests/*.d)
+-include $(wildcard $(OUT)/core/*.d $(OUT)/parent/*.d $(OUT)/tests/*.d)

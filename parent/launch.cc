@@ -3,7 +3,7 @@
 // The parent's part of a launch. nsenter/parent is the same in Go, with both orders and both
 // protocols.
 
-#include "nsexec/launch.h"
+#include "nsexec/parent.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -24,7 +24,7 @@
 #include <thread>
 #include <unistd.h>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -615,4 +615,4 @@ Result<int> Process::Wait() {
   return status;
 }
 
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

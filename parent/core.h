@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 
 /// Why nsexec would refuse a message, or nothing.
 std::optional<std::string> WhyCoreRefuses(std::string_view message);
 
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

@@ -20,7 +20,7 @@
 #include <variant>
 #include <vector>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 
 /// A set of kinds of namespaces: the CLONE_NEW* bits of clone(2).
 using Namespaces = std::uint32_t;
@@ -215,4 +215,4 @@ struct Command {
   [[nodiscard]] Result<Process> Start() const;
 };
 
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "nsexec.h"
-#include "nsexec/launch.h"
+#include "nsexec/parent.h"
 
-namespace launch = nsenter::launch;
+namespace parent = nsenter::parent;
 
 namespace {
 
@@ -46,16 +46,16 @@ bool IsShared(const std::string& a, const std::string& b) {
 }
 
 // All namespaces of the process that we are not in already.
-std::vector<launch::Join> NamespacesOf(const std::string& pid) {
-  std::vector<launch::Join> joins;
-  for (const auto& [kind, name] : {std::pair{launch::kCgroup, "cgroup"},
-                                   {launch::kIpc, "ipc"},
-                                   {launch::kMount, "mnt"},
-                                   {launch::kNet, "net"},
-                                   {launch::kPid, "pid"},
-                                   {launch::kTime, "time"},
-                                   {launch::kUser, "user"},
-                                   {launch::kUts, "uts"}}) {
+std::vector<parent::Join> NamespacesOf(const std::string& pid) {
+  std::vector<parent::Join> joins;
+  for (const auto& [kind, name] : {std::pair{parent::kCgroup, "cgroup"},
+                                   {parent::kIpc, "ipc"},
+                                   {parent::kMount, "mnt"},
+                                   {parent::kNet, "net"},
+                                   {parent::kPid, "pid"},
+                                   {parent::kTime, "time"},
+                                   {parent::kUser, "user"},
+                                   {parent::kUts, "uts"}}) {
     const std::string path = "/proc/" + pid + "/ns/" + name;
     if (!IsShared(path, std::string("/proc/self/ns/") + name)) joins.push_back({kind, path});
   }
@@ -63,7 +63,7 @@ std::vector<launch::Join> NamespacesOf(const std::string& pid) {
 }
 
 int Ask(const std::string& pid, const std::string& question) {
-  launch::Command command;
+  parent::Command command;
   command.path = "/proc/self/exe";
   command.args = {"enter"};
   command.env = {"ENTER_INSIDE=1"};

@@ -2,7 +2,7 @@
 //
 // The bootstrap message. nsenter/bootstrap is the same in Go; a test compares the two.
 
-#include "nsexec/launch.h"
+#include "nsexec/parent.h"
 
 #include "core.h"
 
@@ -10,7 +10,7 @@
 #include <set>
 #include <string_view>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 namespace {
 
 constexpr std::size_t kHeaderSize = 16;
@@ -269,4 +269,4 @@ Result<std::string> Message::Encode() const {
   return encoder.Finish();
 }
 
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

@@ -6,7 +6,7 @@
 
 #include <mutex>
 
-namespace nsenter::launch {
+namespace nsenter::parent {
 
 std::optional<std::string> WhyCoreRefuses(std::string_view message) {
   // The core has one place for the text of an error, being one process with one thread.
@@ -17,4 +17,4 @@ std::optional<std::string> WhyCoreRefuses(std::string_view message) {
   return std::string(parsed.error().text());
 }
 
-}  // namespace nsenter::launch
+}  // namespace nsenter::parent

@@ -119,6 +119,37 @@ func TestCMakeInstall(t *testing.T) {
 			"FATAL: ", "_LIBCONTAINER_INITPIPE")
 	}
 	testExample(t, filepath.Join(example, "enter"))
+	t.Run("pkg-config", func(t *testing.T) { testPkgConfig(t, installed) })
+}
+
+// testPkgConfig compiles and links with what pkg-config says of the installed libraries.
+func testPkgConfig(t *testing.T, installed string) {
+	need(t, "pkg-config", "c++")
+	found, err := filepath.Glob(filepath.Join(installed, "lib*", "pkgconfig"))
+	if more, _ := filepath.Glob(filepath.Join(installed, "lib", "*", "pkgconfig")); err == nil {
+		found = append(found, more...)
+	}
+	if len(found) != 1 {
+		t.Fatalf("folders for pkg-config: %v (%v)", found, err)
+	}
+	environment := []string{"PKG_CONFIG_PATH=" + found[0]}
+	const refused = "_LIBCONTAINER_INITPIPE"
+	for _, c := range []struct{ library, source, standard string }{
+		{"nsexec", "testdata/cmake-consumer/calls.cc", "-std=c++11"},
+		{"nsexec-constructor", "testdata/cmake-consumer/constructed.cc", "-std=c++11"},
+		{"nsexec-parent", "../../examples/cpp/enter.cc", "-std=c++17"},
+	} {
+		flags := command{".", environment, []string{"pkg-config", "--cflags", "--libs", c.library}}.mustRun(t)
+		program := filepath.Join(t.TempDir(), c.library)
+		argv := append([]string{"c++", c.standard, "-o", program, c.source}, strings.Fields(flags)...)
+		command{".", nil, argv}.mustRun(t)
+		command{".", []string{refused + "=x"}, []string{program}}.mustFail(t, "FATAL: ", refused)
+		if c.library == "nsexec-parent" {
+			testExample(t, program)
+		} else if got := (command{".", nil, []string{program}}).mustRun(t); got != "nsexec returned\n" {
+			t.Errorf("%s prints %q", program, got)
+		}
+	}
 }
 
 // testExample lets the example of the C++ library look around in a container.

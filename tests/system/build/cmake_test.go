@@ -83,7 +83,7 @@ func TestCMakeInstall(t *testing.T) {
 	folder := t.TempDir()
 	build, staged := filepath.Join(folder, "build"), filepath.Join(folder, "staged")
 	command{root(t), nil, []string{"cmake", "-S", ".", "-B", build, "-DNSEXEC_TESTS=OFF",
-		"-DCMAKE_INSTALL_PREFIX=/opt/nsexec", "-DCMAKE_BUILD_TYPE=Release"}}.mustRun(t)
+		"-DCMAKE_INSTALL_PREFIX=/opt/nsexec", "-DCMAKE_INSTALL_LIBDIR=lib", "-DCMAKE_BUILD_TYPE=Release"}}.mustRun(t)
 	command{root(t), nil, []string{"cmake", "--build", build, "--parallel", "2"}}.mustRun(t)
 	command{root(t), []string{"DESTDIR=" + staged}, []string{"cmake", "--install", build}}.mustRun(t)
 	entries, err := os.ReadDir(staged)
@@ -93,6 +93,12 @@ func TestCMakeInstall(t *testing.T) {
 	installed := filepath.Join(folder, "installed")
 	if err := os.Rename(filepath.Join(staged, "opt/nsexec"), installed); err != nil {
 		t.Fatal(err)
+	}
+
+	packages := filepath.Join(folder, "packages")
+	command{build, nil, []string{"cpack", "-G", "TGZ", "-B", packages}}.mustRun(t)
+	if _, err := exec.LookPath("dpkg-deb"); err == nil {
+		command{build, nil, []string{"cpack", "-G", "DEB", "-B", packages}}.mustRun(t)
 	}
 
 	// The build folder is gone from here on: nothing that was installed may point there.
@@ -120,19 +126,32 @@ func TestCMakeInstall(t *testing.T) {
 	}
 	testExample(t, filepath.Join(example, "enter"))
 	t.Run("pkg-config", func(t *testing.T) { testPkgConfig(t, installed) })
+	t.Run("TGZ", func(t *testing.T) {
+		command{packages, nil, []string{"sh", "-c", "tar xzf nsexec-*.tar.gz"}}.mustRun(t)
+		testPkgConfig(t, onlyOne(t, filepath.Join(packages, "nsexec-*[^z]")))
+	})
+	t.Run("DEB", func(t *testing.T) {
+		need(t, "dpkg-deb")
+		command{packages, nil, []string{"sh", "-c", "dpkg-deb -x libnsexec-dev_*.deb deb"}}.mustRun(t)
+		testPkgConfig(t, filepath.Join(packages, "deb/usr"))
+		onlyOne(t, filepath.Join(packages, "deb/usr/share/doc/libnsexec-dev/copyright"))
+	})
+}
+
+// onlyOne returns the one file that there is of a pattern.
+func onlyOne(t testing.TB, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: %v (%v)", pattern, found, err)
+	}
+	return found[0]
 }
 
 // testPkgConfig compiles and links with what pkg-config says of the installed libraries.
 func testPkgConfig(t *testing.T, installed string) {
 	need(t, "pkg-config", "c++")
-	found, err := filepath.Glob(filepath.Join(installed, "lib*", "pkgconfig"))
-	if more, _ := filepath.Glob(filepath.Join(installed, "lib", "*", "pkgconfig")); err == nil {
-		found = append(found, more...)
-	}
-	if len(found) != 1 {
-		t.Fatalf("folders for pkg-config: %v (%v)", found, err)
-	}
-	environment := []string{"PKG_CONFIG_PATH=" + found[0]}
+	environment := []string{"PKG_CONFIG_PATH=" + onlyOne(t, filepath.Join(installed, "lib/pkgconfig"))}
 	const refused = "_LIBCONTAINER_INITPIPE"
 	for _, c := range []struct{ library, source, standard string }{
 		{"nsexec", "testdata/cmake-consumer/calls.cc", "-std=c++11"},

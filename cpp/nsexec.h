@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/// @file
+/// What a program calls that others start inside namespaces. For C and C++.
+
 #pragma once
 
 #ifdef __cplusplus

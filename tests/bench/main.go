@@ -32,6 +32,7 @@ type options struct {
 	memory    bool
 	also      string
 	profile   string
+	redraw    string
 }
 
 func main() {
@@ -44,6 +45,7 @@ func main() {
 	flag.BoolVar(&o.memory, "memory", true, "measure what sharing memory brings too")
 	flag.StringVar(&o.also, "also", "", "`NAME=DIR`: another copy of this project's sources, as one more contestant")
 	flag.StringVar(&o.profile, "profile", "", "only show where the time of one `SCENARIO` goes, by the kernel's trace events")
+	flag.StringVar(&o.redraw, "redraw", "", "only draw the plots that go with `DIR`/results.md")
 	flag.Parse()
 	if flag.NArg() != 0 {
 		flag.Usage()
@@ -56,6 +58,9 @@ func main() {
 }
 
 func run(o options) error {
+	if o.redraw != "" {
+		return redraw(o.redraw)
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("namespaces are created and joined: this needs root")
 	}

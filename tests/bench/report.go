@@ -118,6 +118,13 @@ func (o *outcome) shown() []string {
 	return labels
 }
 
+// Headings above the tables that plots are drawn from.
+const (
+	totalHeading    = "Total: added microseconds"
+	replyHeading    = "Time to the reply: added microseconds"
+	commandsHeading = "Whole commands"
+)
+
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What nsexec adds to the start of a Go program\n\n")
@@ -131,9 +138,10 @@ func (r *report) markdown() string {
 		r.rounds, smallLayouts, largeLayouts)
 
 	for _, quantity := range []struct{ name, title, plot string }{
-		{"total_ns", "Total", "total.svg"}, {"reply_ns", "Time to the reply", "reply.svg"},
+		{"total_ns", totalHeading, "total.svg"}, {"reply_ns", replyHeading, "reply.svg"},
 	} {
-		fmt.Fprintf(&b, "\n## %s: added microseconds\n\n![%s](%s)\n\n", quantity.title, quantity.title, quantity.plot)
+		short, _, _ := strings.Cut(quantity.title, ":")
+		fmt.Fprintf(&b, "\n## %s\n\n![%s](%s)\n\n", quantity.title, short, quantity.plot)
 		b.WriteString(r.times(quantity.name))
 	}
 	b.WriteString("\n## Other costs of a launch\n\n")
@@ -148,7 +156,7 @@ func (r *report) markdown() string {
 		b.WriteString(r.builds())
 	}
 	if r.whole != nil {
-		b.WriteString("\n## Whole commands\n\n![Whole commands](commands.svg)\n\n")
+		fmt.Fprintf(&b, "\n## %s\n\n![%s](commands.svg)\n\n", commandsHeading, commandsHeading)
 		b.WriteString(r.commands())
 	}
 	return b.String()
@@ -240,10 +248,10 @@ func (r *report) write(dir, text string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := r.plot(dir); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, results), []byte(text), 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "results.md"), []byte(text), 0o644); err != nil {
+	if err := redraw(dir); err != nil {
 		return err
 	}
 	if r.memory != nil {

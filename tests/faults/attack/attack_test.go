@@ -142,8 +142,8 @@ func TestABelieverInSomebodyElsesProcIsFound(t *testing.T) {
 	requireMachine(t)
 	folder := buildAll(t)
 	const source = "_build/attack-believing-source"
-	if output, err := run(t, time.Minute, "sh", "-euc", `rm -rf $0; mkdir -p $0/tests
-		cp -r CMakeLists.txt cmake cpp launch $0; cp -r tests/faults/inject $0/tests`, source); err != nil {
+	if output, err := run(t, time.Minute, "sh", "-euc", `rm -rf $0; mkdir -p $0/tests/faults
+		cp -r CMakeLists.txt cmake cpp parent $0; cp -r tests/faults/inject $0/tests/faults`, source); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	file := filepath.Join(root, source, "cpp/namespaces.cc")

@@ -230,6 +230,17 @@ func TestSetupFetchesGoWithTheOneThatIsThere(t *testing.T) {
 	m.says("")
 }
 
+func TestSetupSaysWhyGoWasNotFetched(t *testing.T) {
+	m := newMachine(t)
+	m.command(filepath.Join(m.bin, "go"), `#!/bin/bash
+if [ "$1" = env ]; then echo go1.19.8; exit; fi
+printf '{\n\t"Path": "p",\n\t"Error": "no such host"\n}\n'
+exit 1
+`)
+	said := strings.SplitAfter(fetching, "\n")[0]
+	m.fails(said + "setup: failed to fetch Go 1.26.0: no such host\n")
+}
+
 // Whoever has put a go there wants it there.
 func TestSetupLeavesGoAlone(t *testing.T) {
 	for _, c := range []struct {

@@ -160,8 +160,8 @@ func addWords(words map[string]bool, source string) {
 	}
 }
 
-// missing lists the names in a text, and the links, that are nowhere, and tells how many there are in all. The page lies
-// in a folder.
+// missing lists the names in a text, and the links, that are nowhere, and tells how many there are in all. The page
+// lies in a folder.
 func (s sources) missing(text, folder string) (missing []string, checked int) {
 	exists := func(path string) bool {
 		_, err := os.Stat(path)

@@ -88,7 +88,8 @@ func TestRenameModule(t *testing.T) {
 
 	// It works with its new name too, back to the old one.
 	mustRun(t, dir, "scripts/rename-module", old)
-	if difference, err := run(dir, "diff", "-r", "--exclude=.git", "--exclude=_*", ".", filepath.Dir(workingDir(t))); err != nil {
+	if difference, err := run(dir, "diff", "-r", "--exclude=.git", "--exclude=_*", ".",
+		filepath.Dir(workingDir(t))); err != nil {
 		t.Errorf("renamed there and back, but\n%s", difference)
 	}
 }

@@ -31,7 +31,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: runc-overlay [-nsenter DIR] [-out DIR] RUNC_DIR|VENDOR_DIR")
 		flag.PrintDefaults()
 	}
-	nsenterDir := flag.String("nsenter", "", "`folder` of the nsenter-cpp sources (default: where this command was built from)")
+	nsenterDir := flag.String("nsenter", "",
+		"`folder` of the nsenter-cpp sources (default: where this command was built from)")
 	outDir := flag.String("out", "", "`folder` for the generated Go files (default: one in the user's cache)")
 	flag.Parse()
 	if flag.NArg() != 1 {

@@ -64,7 +64,8 @@ func findTheirs(runcDir, modCache string) (*theirs, error) {
 		return nil, err
 	}
 	if below(root, modCache) {
-		return nil, fmt.Errorf("%s is below the module cache (%s), where the go command refuses overlays: copy the folder and make the copy writable first", root, modCache)
+		return nil, fmt.Errorf("%s is below the module cache (%s), where the go command refuses overlays: copy the folder "+
+			"and make the copy writable first", root, modCache)
 	}
 	dir, err := packageDir(root)
 	if err != nil {
@@ -118,7 +119,8 @@ func packageDir(root string) (string, error) {
 		return "", err
 	}
 	if !vendored {
-		return "", fmt.Errorf("%s does not list the package %s/%s: nothing vendored imports it", list, runcModule, nsenterPackage)
+		return "", fmt.Errorf("%s does not list the package %s/%s: nothing vendored imports it", list,
+			runcModule, nsenterPackage)
 	}
 	return filepath.Join(root, filepath.FromSlash(runcModule+"/"+nsenterPackage)), nil
 }
@@ -133,7 +135,8 @@ type ours struct {
 func loadOurs(dir string) (*ours, error) {
 	if dir == "" {
 		if dir = builtFrom(); dir == "" {
-			return nil, errors.New("this command does not know where the nsenter-cpp sources are (was it built with -trimpath?): say -nsenter DIR")
+			return nil, errors.New("this command does not know where the nsenter-cpp sources are (was it built with " +
+				"-trimpath?): say -nsenter DIR")
 		}
 	}
 	dir, err := filepath.Abs(dir)
@@ -269,7 +272,8 @@ func mergeCore(name string, text []byte, corePath string, flags []string) ([]byt
 				return nil, err
 			}
 			if (path == "C" || path == corePath) && (len(imports.Specs) != 1 || imports.Doc == nil && path == "C") {
-				return nil, fmt.Errorf("%s: the import of %q has to be a declaration of its own, that of \"C\" with a preamble", name, path)
+				return nil, fmt.Errorf("%s: the import of %q has to be a declaration of its own, that of \"C\" with a preamble",
+					name, path)
 			}
 			switch path {
 			case "C":

@@ -55,7 +55,8 @@ func fakeRunc(t *testing.T) string {
 func fakeVendor(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "vendor")
-	list := "# " + runcModule + " v1.5.2\n## explicit; go 1.25.0\n" + runcModule + "/libcontainer\n" + runcModule + "/libcontainer/nsenter\n"
+	list := "# " + runcModule + " v1.5.2\n## explicit; go 1.25.0\n" + runcModule + "/libcontainer\n" + runcModule +
+		"/libcontainer/nsenter\n"
 	writeTree(t, dir, fakePackage(map[string]string{"modules.txt": list}, runcModule+"/"))
 	return dir
 }
@@ -79,8 +80,9 @@ func fakeOurs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	writeTree(t, dir, map[string]string{
-		"go.mod":                  "module example.org/nsenter\n",
-		"cpp/cpp.go":              "package cpp\n\n/*\n#cgo CXXFLAGS: -std=c++20 -fno-rtti\n#cgo LDFLAGS: -Wl,--as-needed\n*/\nimport \"C\"\n",
+		"go.mod": "module example.org/nsenter\n",
+		"cpp/cpp.go": "package cpp\n\n/*\n#cgo CXXFLAGS: -std=c++20 -fno-rtti\n#cgo LDFLAGS: " +
+			"-Wl,--as-needed\n*/\nimport \"C\"\n",
 		"cpp/doc.go":              "// Package cpp is the core.\npackage cpp\n",
 		"cpp/log.cc":              "",
 		"cpp/log.h":               "",
@@ -261,24 +263,46 @@ func TestErrors(t *testing.T) {
 	}
 
 	for _, tt := range []struct{ name, runc, nsenter, want string }{
-		{"unknown C file", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/cloned_binary.c": ""}), "", "unknown file DIR/libcontainer/nsenter/cloned_binary.c: the files known are those of runc 1.2 to 1.5"},
-		{"unknown file in the test folder", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/test/more.go": ""}), "", "unknown file DIR/libcontainer/nsenter/test/more.go"},
-		{"unknown folder", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/new/new.go": ""}), "", "unknown file DIR/libcontainer/nsenter/new/new.go"},
-		{"unknown file in a vendor folder", with(fakeVendor(t), map[string]string{runcModule + "/libcontainer/nsenter/a.c": ""}), "", "unknown file DIR/" + runcModule + "/libcontainer/nsenter/a.c"},
-		{"another module", with(t.TempDir(), map[string]string{"go.mod": "module example.org/other\n"}), "", "DIR is not runc: go.mod says module example.org/other, not " + runcModule},
-		{"go.mod without a module", with(t.TempDir(), map[string]string{"go.mod": "go 1.22\n"}), "", "DIR/go.mod has no module line"},
-		{"empty folder", t.TempDir(), "", "DIR is neither a checkout of runc (no go.mod) nor a vendor folder (no modules.txt)"},
+		{"unknown C file", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/cloned_binary.c": ""}), "",
+			"unknown file DIR/libcontainer/nsenter/cloned_binary.c: the files known are those of runc 1.2 to 1.5"},
+		{"unknown file in the test folder", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/test/more.go": ""}), "",
+			"unknown file DIR/libcontainer/nsenter/test/more.go"},
+		{"unknown folder", with(fakeRunc(t), map[string]string{"libcontainer/nsenter/new/new.go": ""}), "",
+			"unknown file DIR/libcontainer/nsenter/new/new.go"},
+		{"unknown file in a vendor folder",
+			with(fakeVendor(t), map[string]string{runcModule + "/libcontainer/nsenter/a.c": ""}), "", "unknown file DIR/" +
+				runcModule + "/libcontainer/nsenter/a.c"},
+		{"another module", with(t.TempDir(), map[string]string{"go.mod": "module example.org/other\n"}), "",
+			"DIR is not runc: go.mod says module example.org/other, not " + runcModule},
+		{"go.mod without a module", with(t.TempDir(), map[string]string{"go.mod": "go 1.22\n"}), "",
+			"DIR/go.mod has no module line"},
+		{"empty folder", t.TempDir(), "",
+			"DIR is neither a checkout of runc (no go.mod) nor a vendor folder (no modules.txt)"},
 		{"no folder", filepath.Join(good, "missing"), "", "DIR is neither a checkout of runc"},
-		{"runc without nsenter", without(fakeRunc(t), "libcontainer"), "", "DIR/libcontainer/nsenter: no such file or directory"},
-		{"nsenter without sources", with(without(fakeRunc(t), "libcontainer"), map[string]string{"libcontainer/nsenter/README.md": ""}), "", "DIR/libcontainer/nsenter holds none of the files of runc's nsenter"},
-		{"vendor folder without runc", with(fakeVendor(t), map[string]string{"modules.txt": "# example.org/other v1.0.0\nexample.org/other\n"}), "", "DIR/modules.txt does not list the package " + runcModule + "/libcontainer/nsenter"},
-		{"module cache", inCache, "", "DIR is below the module cache (CACHE), where the go command refuses overlays: copy the folder"},
+		{"runc without nsenter", without(fakeRunc(t), "libcontainer"), "",
+			"DIR/libcontainer/nsenter: no such file or directory"},
+		{"nsenter without sources", with(without(fakeRunc(t), "libcontainer"),
+			map[string]string{"libcontainer/nsenter/README.md": ""}), "",
+			"DIR/libcontainer/nsenter holds none of the files of runc's nsenter"},
+		{"vendor folder without runc",
+			with(fakeVendor(t), map[string]string{"modules.txt": "# example.org/other v1.0.0\nexample.org/other\n"}), "",
+			"DIR/modules.txt does not list the package " + runcModule + "/libcontainer/nsenter"},
+		{"module cache", inCache, "", "DIR is below the module cache (CACHE), where the go command refuses " +
+			"overlays: copy the folder"},
 		{"link into the module cache", link, "", "is below the module cache"},
-		{"nsenter sources elsewhere", good, without(fakeOurs(t), "cpp"), "is not the folder of the nsenter-cpp sources: stat"},
-		{"nsenter sources without go.mod", good, without(fakeOurs(t), "go.mod"), "is not the folder of the nsenter-cpp sources: open"},
-		{"core without flags", good, with(fakeOurs(t), map[string]string{"cpp/cpp.go": "package cpp\n\nimport \"C\"\n"}), "cpp.go has no #cgo lines"},
-		{"constructor without a preamble", good, with(fakeOurs(t), map[string]string{"nsenter/nsenter_gc.go": "package nsenter\n\nimport \"C\"\n"}), `nsenter_gc.go: the import of "C" has to be a declaration of its own`},
-		{"imports in one declaration", good, with(fakeOurs(t), map[string]string{"nsenter/nsenter_gc.go": "package nsenter\n\nimport (\n\t\"os\"\n\t_ \"example.org/nsenter/cpp\"\n)\n"}), `nsenter_gc.go: the import of "example.org/nsenter/cpp" has to be a declaration of its own`},
+		{"nsenter sources elsewhere", good, without(fakeOurs(t), "cpp"),
+			"is not the folder of the nsenter-cpp sources: stat"},
+		{"nsenter sources without go.mod", good, without(fakeOurs(t), "go.mod"),
+			"is not the folder of the nsenter-cpp sources: open"},
+		{"core without flags", good, with(fakeOurs(t), map[string]string{"cpp/cpp.go": "package cpp\n\nimport \"C\"\n"}),
+			"cpp.go has no #cgo lines"},
+		{"constructor without a preamble", good,
+			with(fakeOurs(t), map[string]string{"nsenter/nsenter_gc.go": "package nsenter\n\nimport \"C\"\n"}),
+			`nsenter_gc.go: the import of "C" has to be a declaration of its own`},
+		{"imports in one declaration", good,
+			with(fakeOurs(t), map[string]string{"nsenter/nsenter_gc.go": "package nsenter\n\nimport (\n\t\"os\"\n\t_ " +
+				"\"example.org/nsenter/cpp\"\n)\n"}),
+			`nsenter_gc.go: the import of "example.org/nsenter/cpp" has to be a declaration of its own`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			nsenter := tt.nsenter

@@ -14,8 +14,8 @@ var (
 	NsGetNstype = ioctlWithoutArgument(runtime.GOARCH, 0xb7, 3) // Linux 4.11
 )
 
-// ioctlWithoutArgument is _IO of <asm/ioctl.h>. Most architectures say with 0 that there is no argument. MIPS, PowerPC and
-// SPARC say it with a bit of its own.
+// ioctlWithoutArgument is _IO of <asm/ioctl.h>. Most architectures say with 0 that there is no argument. MIPS, PowerPC
+// and SPARC say it with a bit of its own.
 func ioctlWithoutArgument(architecture string, kind, number uintptr) uintptr {
 	none := uintptr(0)
 	switch architecture {

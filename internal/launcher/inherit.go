@@ -13,10 +13,10 @@ import (
 	"syscall"
 )
 
-// A program that is executed has what it is given, and also whatever else this process has without close-on-exec: what it
-// was started with itself, or what C code has opened. Those descriptors are not ours to change. But a number of
-// syscall.ProcAttr.Files that holds nothing is closed in the child, so Files goes on, holding nothing, up to the last of them.
-// (What another thread opens in that way between this and the fork is passed on, if its number is above that.)
+// A program that is executed has what it is given, and also whatever else this process has without close-on-exec: what
+// it was started with itself, or what C code has opened. Those descriptors are not ours to change. But a number of
+// syscall.ProcAttr.Files that holds nothing is closed in the child, so Files goes on, holding nothing, up to the last
+// of them. (What another thread opens in that way between this and the fork is passed on, if its number is above that.)
 
 // nothing is an entry of syscall.ProcAttr.Files whose number the child does not have.
 const nothing = ^uintptr(0)
@@ -62,7 +62,8 @@ func descriptorTable() int {
 }
 
 // executable is a path under which the child can still execute what path is, when it has put files on their numbers. If
-// path is the number of a descriptor that is not among them, the file is a duplicate, which the caller closes after the fork.
+// path is the number of a descriptor that is not among them, the file is a duplicate, which the caller closes after the
+// fork.
 func executable(path string, files []uintptr) (string, *os.File, error) {
 	number := -1
 	for _, folder := range []string{"/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/"} {

@@ -84,8 +84,8 @@ func TestWhoHasEndedIsReapedHoweverLate(t *testing.T) {
 }
 
 // TestStage1ThatIsStuckIsKilled: in the order in which the launched process is reaped first, it is all that the group
-// has left, and nobody but the parent can end it. A process in Stage1 of another group says nothing about whose the group is by
-// now: another child stands for who has the number.
+// has left, and nobody but the parent can end it. A process in Stage1 of another group says nothing about whose the
+// group is by now: another child stands for who has the number.
 func TestStage1ThatIsStuckIsKilled(t *testing.T) {
 	start := func(seconds string, group int) *exec.Cmd {
 		t.Helper()

@@ -19,11 +19,12 @@ type Reply struct {
 }
 
 // NoStage1 is what is said in the place of a helper's pid where there was none. It is above any pid that Linux gives
-// (PID_MAX_LIMIT, 1<<22), so that whoever waits for it all the same waits for nobody, and finds nobody to open a pidfd of.
+// (PID_MAX_LIMIT, 1<<22), so that whoever waits for it all the same waits for nobody, and finds nobody to open a pidfd
+// of.
 const NoStage1 = 1<<31 - 1
 
-// HasStage1 tells whether Stage1 names a process to be waited for. The parent itself is none either: a program that is older
-// than its parent's copy of this package names it where it has none.
+// HasStage1 tells whether Stage1 names a process to be waited for. The parent itself is none either: a program that is
+// older than its parent's copy of this package names it where it has none.
 func (r Reply) HasStage1() bool {
 	return r.Stage1 > 0 && r.Stage1 != NoStage1 && r.Stage1 != os.Getpid()
 }

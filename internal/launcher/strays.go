@@ -74,8 +74,8 @@ func (s stat) ends() bool {
 	return s.state == 'Z' || s.state == 'X' || s.flags&exiting != 0
 }
 
-// childPids lists the children of this process, zombies included. Where the kernel has no such list (CONFIG_PROC_CHILDREN)
-// it is empty.
+// childPids lists the children of this process, zombies included. Where the kernel has no such list
+// (CONFIG_PROC_CHILDREN) it is empty.
 func childPids() []int {
 	paths, _ := filepath.Glob("/proc/self/task/*/children")
 	var list []int

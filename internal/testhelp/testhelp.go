@@ -23,8 +23,8 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// Deadline is a context that lasts as long, and not longer than the test. What is a matter of seconds may take more on the
-// slow machines that -test.short is for.
+// Deadline is a context that lasts as long, and not longer than the test. What is a matter of seconds may take more on
+// the slow machines that -test.short is for.
 func Deadline(t testing.TB, d time.Duration) context.Context {
 	if testing.Short() && d >= time.Second {
 		d *= 5

@@ -13,8 +13,8 @@
 //
 // When anything fails, the error says what: a *FatalError is the line with which the launched process
 // ended, taken apart. Nothing is then left: no process, no zombie, no descriptor, no goroutine. (The launched process,
-// and those that it has reported, are waited for however long SIGKILL takes, others for a second.) The same is true when
-// the context ends before Start has returned; when it ends later, the init process is killed.
+// and those that it has reported, are waited for however long SIGKILL takes, others for a second.) The same is true
+// when the context ends before Start has returned; when it ends later, the init process is killed.
 //
 // Only pids of this package's own are ever waited for. A caller that reaps every child it has, or
 // ignores SIGCHLD, loses exit statuses, which then are unknown, and nothing else.

@@ -197,9 +197,10 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 	cancel()
 	for want, c := range map[string]Cmd{
 		"parent: no Path": {Message: message},
-		"parent: one of Message and Classic must be given":      {Path: "/x"},
-		"parent: no process has the pid 0":                      {Path: "/x", Classic: &Classic{}},
-		"parent: BeforeMessage and Logger are for Message only": {Path: "/x", Classic: &Classic{Pid: 1}, Logger: slog.Default()},
+		"parent: one of Message and Classic must be given": {Path: "/x"},
+		"parent: no process has the pid 0":                 {Path: "/x", Classic: &Classic{}},
+		"parent: BeforeMessage and Logger are for Message only": {Path: "/x",
+			Classic: &Classic{Pid: 1}, Logger: slog.Default()},
 		"parent: CLONE_FLAGS has bits that are no namespace: 1": {Path: "/x", Message: &bootstrap.Message{Create: 1}},
 		"fork/exec /no/such/program: no such file or directory": {Path: "/no/such/program", Message: message},
 		"parent: Setpgid, Pgid, Foreground and PidFD of SysProcAttr are not the caller's": {
@@ -350,7 +351,8 @@ func TestConsoleThatCannotBeTaken(t *testing.T) {
 		c.Stderr = nil
 		_, err = c.Start(deadline(t, 20*time.Second))
 		var fatal *FatalError
-		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Step != "failed to make the console the controlling terminal" {
+		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM ||
+			fatal.Step != "failed to make the console the controlling terminal" {
 			t.Fatalf("launch %d: got %v", i, err)
 		}
 	}
@@ -435,8 +437,10 @@ func TestProgramsThatSpeakNoProtocol(t *testing.T) {
 		{[]string{"/bin/sh", "-c", "exit 3"}, "nsenter: the launched process ended without a reply: exit status 3"},
 		{[]string{"/bin/sh", "-c", "kill -9 $$"}, "nsenter: the launched process ended without a reply: signal: killed"},
 		{[]string{"/bin/sh", "-c", "echo hello >&3"}, `parent: no reply: "hello\n"`},
-		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":0,"stage2_pid":1}' >&3`}, `parent: no reply: "{\"stage1_pid\":0,\"stage2_pid\":1}\n"`},
-		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":2,"stage2_pid":2}' >&3`}, `parent: no reply: "{\"stage1_pid\":2,\"stage2_pid\":2}\n"`},
+		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":0,"stage2_pid":1}' >&3`},
+			`parent: no reply: "{\"stage1_pid\":0,\"stage2_pid\":1}\n"`},
+		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":2,"stage2_pid":2}' >&3`},
+			`parent: no reply: "{\"stage1_pid\":2,\"stage2_pid\":2}\n"`},
 		{[]string{"/bin/sh", "-c", "head -c 200 /dev/zero >&3"}, "nsenter: the launched process ended without a reply"},
 	} {
 		for _, order := range []Order{ReadFirst, WaitFirst} {
@@ -453,7 +457,8 @@ func TestAStuckProgramIsKilled(t *testing.T) {
 	nothingLeft(t)
 	for _, order := range []Order{ReadFirst, WaitFirst} {
 		// Together with what it has started, of which nobody has heard.
-		c := &Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60 & sleep 60; :"}, Message: &bootstrap.Message{}, Order: order}
+		c := &Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60 & sleep 60; :"}, Message: &bootstrap.Message{},
+			Order: order}
 		start := time.Now()
 		_, err := c.Start(deadline(t, 100*time.Millisecond))
 		if err != context.DeadlineExceeded {
@@ -544,7 +549,8 @@ func TestLogLinesAreRecords(t *testing.T) {
 
 func TestLogLevelAsksForNoMoreThanTheLoggerKeeps(t *testing.T) {
 	for level, want := range map[slog.Level]int{
-		slog.LevelDebug - 4: 6, slog.LevelDebug: 5, slog.LevelInfo: 4, slog.LevelWarn: 3, slog.LevelError: 2, slog.LevelError + 9: 1,
+		slog.LevelDebug - 4: 6, slog.LevelDebug: 5, slog.LevelInfo: 4, slog.LevelWarn: 3,
+		slog.LevelError: 2, slog.LevelError + 9: 1,
 	} {
 		logger := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
 		if got := logLevel(logger); got != want {

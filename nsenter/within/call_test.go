@@ -177,10 +177,12 @@ func TestErrorsComeBack(t *testing.T) {
 			t.Errorf("%s: sentinel: %v", name, err)
 		}
 		var panicked *PanicError
-		if err := call("panic"); !errors.As(err, &panicked) || panicked.Value != "at the disco" || !strings.Contains(panicked.Stack, "failAs") {
+		if err := call("panic"); !errors.As(err, &panicked) || panicked.Value != "at the disco" ||
+			!strings.Contains(panicked.Stack, "failAs") {
 			t.Errorf("%s: panic: %v", name, err)
 		}
-		if err := call("panic of the runtime"); !errors.As(err, &panicked) || panicked.Value != "runtime error: index out of range [20] with length 0" {
+		if err := call("panic of the runtime"); !errors.As(err, &panicked) ||
+			panicked.Value != "runtime error: index out of range [20] with length 0" {
 			t.Errorf("%s: panic of the runtime: %v", name, err)
 		}
 		if err := call("goexit"); err == nil || err.Error() != `within: "test.fail" has ended its goroutine` {
@@ -240,12 +242,14 @@ func TestErrorsHaveALimitOfTheirOwn(t *testing.T) {
 	}
 	defer s.Close()
 	var panicked *PanicError
-	if _, err := fail.Call(deadline(t, short), s, "panic"); !errors.As(err, &panicked) || !strings.Contains(panicked.Stack, "failAs") {
+	if _, err := fail.Call(deadline(t, short), s, "panic"); !errors.As(err, &panicked) ||
+		!strings.Contains(panicked.Stack, "failAs") {
 		t.Errorf("a panic: %v", err)
 	}
 	var remote *RemoteError
 	_, err = fail.Call(deadline(t, short), s, "long")
-	if !errors.As(err, &remote) || !errors.Is(err, syscall.ENOENT) || len(remote.Text) != errorSize/4 || !strings.HasPrefix(remote.Text, "longlong") {
+	if !errors.As(err, &remote) || !errors.Is(err, syscall.ENOENT) || len(remote.Text) != errorSize/4 ||
+		!strings.HasPrefix(remote.Text, "longlong") {
 		t.Errorf("an error of 200,000 bytes: %.100v", err)
 	}
 	if _, err := size.Call(deadline(t, short), s, 1000); !errors.Is(err, ErrTooLarge) {
@@ -268,7 +272,8 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
 	s := &Session{running: &running{init: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
-	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: too large" {
+	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) ||
+		err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -653,7 +658,9 @@ func TestSurroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
+	if want := []string{
+		"GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1",
+	}; !slices.Equal(v.Env, want) {
 		t.Errorf("environment %q, want %q", v.Env, want)
 	}
 	if v.UID != 0 || v.GID != 0 || v.Cwd != "/" || len(v.Args) != 1 {

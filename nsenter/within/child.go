@@ -70,7 +70,8 @@ func newChild() *childProcess {
 	syscall.Close(initpipe + 1) // LOGPIPE: nothing more is to be said
 	syscall.CloseOnExec(initpipe)
 	// What another thread of the caller's opened without close-on-exec while this process was forked may be here too
-	// (CVE-2024-21626). It cannot be told from what the Go runtime has opened by now, but what is executed shall not have it.
+	// (CVE-2024-21626). It cannot be told from what the Go runtime has opened by now, but what is executed shall not have
+	// it.
 	syscall.Syscall(sysCloseRange, uintptr(initpipe)+2, uintptr(^uint32(0)), closeRangeCloexec)
 	// The main goroutine stays on the main thread, see reapOrphans.
 	runtime.LockOSThread()

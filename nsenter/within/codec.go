@@ -125,8 +125,8 @@ func checkType[T any]() error {
 	return checkSendable(t, make(map[reflect.Type]bool))
 }
 
-// recursiveSize is how many bytes a result can have if its type is recursive. gob nests what it decodes as deep as it is
-// sent, two bytes a level, and Go ends a program that needs more than 1 GB of stack: that would take some 3 MB.
+// recursiveSize is how many bytes a result can have if its type is recursive. gob nests what it decodes as deep as it
+// is sent, two bytes a level, and Go ends a program that needs more than 1 GB of stack: that would take some 3 MB.
 const recursiveSize = 1 << 20
 
 // isRecursive tells whether a type contains itself; above are those that contain it.

@@ -58,7 +58,8 @@ func TestADecoderThatHasDecodedDecodesTheSame(t *testing.T) {
 		var fresh decoder[everything]
 		want, wantErr := fresh.decode(text)
 		got, err := used.decode(text)
-		if (err == nil) != (wantErr == nil) || err == nil && fmt.Sprintf("%#v", deref(got)) != fmt.Sprintf("%#v", deref(want)) {
+		if (err == nil) != (wantErr == nil) || err == nil &&
+			fmt.Sprintf("%#v", deref(got)) != fmt.Sprintf("%#v", deref(want)) {
 			t.Fatalf("%x: a used decoder makes\n%+v (%v) of it, a new one\n%+v (%v)", text, got, err, want, wantErr)
 		}
 		if err == nil {
@@ -98,7 +99,9 @@ func TestIsRecursive(t *testing.T) {
 }
 
 var (
-	chain    = Register("test.chain", func(_ context.Context, n int) (*leaves, error) { return &leaves{Text: strings.Repeat("x", n)}, nil })
+	chain = Register("test.chain", func(_ context.Context, n int) (*leaves, error) {
+		return &leaves{Text: strings.Repeat("x", n)}, nil
+	})
 	deepness = Register("test.deepness", func(context.Context, struct{}) (*tree, error) { return nil, nil })
 )
 
@@ -151,7 +154,8 @@ func TestResultOfARecursiveType(t *testing.T) {
 	if got, err := chain.Call(deadline(t, short), p, 1_000_000); err != nil || len(got.Text) != 1_000_000 {
 		t.Errorf("got %v", err)
 	}
-	if _, err := chain.Call(deadline(t, short), p, 1<<20); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), `the result of "test.chain" has`) {
+	if _, err := chain.Call(deadline(t, short), p, 1<<20); !errors.Is(err, ErrTooLarge) ||
+		!strings.Contains(err.Error(), `the result of "test.chain" has`) {
 		t.Errorf("got %v", err)
 	}
 }

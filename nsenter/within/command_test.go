@@ -28,7 +28,8 @@ func TestCommand(t *testing.T) {
 	nothingLeft(t)
 	p := &Proc{New: User | UTS | PID, Stdin: strings.NewReader("in")}
 	output, err := Command(p, "sh", "-c", "echo $$ $0 $*; cat; env", "a", "b c").Output(deadline(t, short))
-	if want := "1 a b c\nin"; err != nil || !strings.HasPrefix(string(output), want) || strings.Contains(string(output), "LIBCONTAINER") {
+	if want := "1 a b c\nin"; err != nil || !strings.HasPrefix(string(output), want) ||
+		strings.Contains(string(output), "LIBCONTAINER") {
 		t.Errorf("got %q (%v), want %q", output, err, want)
 	}
 	output, err = Command(p, "sh", "-c", "echo out; echo err >&2; exit 7").CombinedOutput(deadline(t, short))
@@ -162,7 +163,8 @@ func init() {
 
 func TestOutputThatIsSetAlready(t *testing.T) {
 	p := &Proc{Stdout: io.Discard}
-	if _, err := Command(p, "true").Output(deadline(t, short)); err == nil || err.Error() != "within: Stdout is set already" {
+	if _, err := Command(p, "true").Output(deadline(t, short)); err == nil ||
+		err.Error() != "within: Stdout is set already" {
 		t.Errorf("Output: %v", err)
 	}
 	for _, p := range []*Proc{p, {Stderr: io.Discard}} {
@@ -184,10 +186,12 @@ func TestCommandArguments(t *testing.T) {
 	if !errors.Is(err, syscall.EINVAL) || err.Error() != `within: a NUL in the argument "a\x00b": invalid argument` {
 		t.Errorf("an argument with a NUL: %v", err)
 	}
-	if err := Command(&Proc{}, strings.Repeat("x", 70_000)).Start(deadline(t, short)); !errors.Is(err, syscall.ENAMETOOLONG) {
+	err = Command(&Proc{}, strings.Repeat("x", 70_000)).Start(deadline(t, short))
+	if !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a path of 70,000 bytes: %.100v", err)
 	}
-	if err := Command(&Proc{}, "true", strings.Repeat("x", 16<<20)).Start(deadline(t, short)); !errors.Is(err, syscall.E2BIG) {
+	err = Command(&Proc{}, "true", strings.Repeat("x", 16<<20)).Start(deadline(t, short))
+	if !errors.Is(err, syscall.E2BIG) {
 		t.Errorf("an argument of 16 MiB: %.100v", err)
 	}
 }

@@ -56,9 +56,9 @@
 //
 // A function's process has the environment, standard streams and files that Proc gives it, and cwd in
 // the root of its mount namespace. In a joined user namespace it has none of the caller's groups, if groups can be set
-// there at all. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started: that can
-// be waited for, in a later call too. It ends, with all that is in its process group, when the caller ends, in whatever
-// way. A Cmd's program does not.
+// there at all. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started: that
+// can be waited for, in a later call too. It ends, with all that is in its process group, when the caller ends, in
+// whatever way. A Cmd's program does not.
 //
 // What comes back from it is taken for untrusted: it was in a place where others are root.
 //

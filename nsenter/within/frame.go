@@ -20,7 +20,7 @@ const (
 	frameCall   frameKind = 'c' // id; number: nanoseconds until the deadline, 0: none; name; body: argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
-	frameExec   frameKind = 'e' // id: 1 without ownVariables; number: descriptor of the program, or -1; name: of it; body: arguments
+	frameExec   frameKind = 'e' // id: 1 without ownVariables; number: the descriptor, or -1; name: of it; body: arguments
 	frameBye    frameKind = 'b' // end now
 
 	// Child to parent.

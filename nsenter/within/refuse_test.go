@@ -29,7 +29,8 @@ func none(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil 
 
 func TestRegisterAfterInitPanics(t *testing.T) {
 	got := panicOf(func() { Register("test.late", none) })
-	want := regexp.MustCompile(`^within: "test\.late" is registered at .*refuse_test\.go:\d+ after Init at .*main_test\.go:\d+$`)
+	want := regexp.MustCompile(`^within: "test\.late" is registered at .*refuse_test\.go:\d+ after Init ` +
+		`at .*main_test\.go:\d+$`)
 	if !want.MatchString(got) {
 		t.Errorf("got %s", got)
 	}
@@ -133,7 +134,8 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 		{Proc{Target: Of(self, 1)}, "within: no kinds of namespaces: 0x1"},
 		{Proc{Target: Of(self, Net).And(Of(self, UTS|Net))}, "within: two net namespaces to join"},
 		{Proc{Target: Path(Net|UTS, "/x")}, "within: a file is one namespace, not net,uts"},
-		{Proc{Target: Path(Net, "/no/such,file")}, "within: failed to open net namespace: open /no/such,file: no such file or directory"},
+		{Proc{Target: Path(Net, "/no/such,file")},
+			"within: failed to open net namespace: open /no/such,file: no such file or directory"},
 		{Proc{Target: Path(Net, "/dev/null")}, "within: /dev/null is no namespace"},
 		{Proc{Target: Path(Net, "/proc/self/ns/uts")}, "within: /proc/self/ns/uts is a uts namespace, not a net namespace"},
 		{Proc{Target: FD(Net, regular)}, "within: /proc/self/exe is no namespace"},
@@ -146,7 +148,8 @@ func TestRefusedBeforeAnythingStarts(t *testing.T) {
 		},
 		{Proc{New: User, UIDMap: []IDRange{{Count: 1}}}, "within: a new user namespace needs a GIDMAP with gid 0 inside"},
 		{Proc{OOMScoreAdj: &beyond}, `within: OOM_SCORE_ADJ is no number from -1000 to 1000: "5000"`},
-		{Proc{New: User, Target: Path(User, "/proc/self/ns/user")}, "within: a user namespace cannot be joined and created at once"},
+		{Proc{New: User, Target: Path(User, "/proc/self/ns/user")},
+			"within: a user namespace cannot be joined and created at once"},
 		{Proc{ExtraFiles: make([]*os.File, 181)}, "within: 181 files, namespaces among them, are more than 180"},
 	} {
 		started := false
@@ -222,13 +225,16 @@ func init() {
 	}
 }
 
-var unencodable = Register("test.unencodable", func(context.Context, []*int) (struct{}, error) { return struct{}{}, nil })
+var unencodable = Register("test.unencodable", func(context.Context, []*int) (struct{}, error) {
+	return struct{}{}, nil
+})
 
 func TestArgumentThatCannotBeEncoded(t *testing.T) {
 	nothingLeft(t)
 	_, err := unencodable.Call(deadline(t, short), &Proc{}, []*int{nil})
 	var e *EncodeError
-	if !errors.As(err, &e) || e.What != "argument" || e.Func != "test.unencodable" || !strings.Contains(err.Error(), "nil") {
+	if !errors.As(err, &e) || e.What != "argument" || e.Func != "test.unencodable" ||
+		!strings.Contains(err.Error(), "nil") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -33,8 +33,8 @@ type Caller interface {
 // unsafe.Pointer, unexported fields and structs without fields (unless the type is a gob.GobEncoder or
 // encoding.BinaryMarshaler).
 //
-// Values travel as encoding/gob sends them: a pointer to a zero number, string or bool in a struct arrives as nil, and so
-// does an empty slice. A result of a type that contains itself, as a tree does, can have 1 MiB: who has got hold of
+// Values travel as encoding/gob sends them: a pointer to a zero number, string or bool in a struct arrives as nil, and
+// so does an empty slice. A result of a type that contains itself, as a tree does, can have 1 MiB: who has got hold of
 // the process could otherwise nest it until no stack is large enough.
 func Register[A, R any](name string, function func(context.Context, A) (R, error)) *Func[A, R] {
 	site := callSite(2)

@@ -233,7 +233,8 @@ func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 
 	dir := t.TempDir()
 	sign := filepath.Join(dir, "loaded")
-	source := fmt.Sprintf("#include <fcntl.h>\n__attribute__((constructor)) static void f(void) { open(%q, O_CREAT, 0600); }\n", sign)
+	source := fmt.Sprintf("#include <fcntl.h>\n__attribute__((constructor)) static void f(void) { open(%q, "+
+		"O_CREAT, 0600); }\n", sign)
 	if err := os.WriteFile(dir+"/evil.c", []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,8 @@ func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	if err := os.WriteFile(dir+"/nsswitch.conf", []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	target := fixture(t, Mount, fmt.Sprintf("mount --make-rprivate /\nmount --bind %s/evil.so %s\nmount --bind %s/nsswitch.conf /etc/nsswitch.conf",
+	target := fixture(t, Mount, fmt.Sprintf("mount --make-rprivate /\nmount --bind %s/evil.so %s\nmount --bind "+
+		"%s/nsswitch.conf /etc/nsswitch.conf",
 		dir, libraries[0], dir))
 	nothingLeft(t)
 	isLoaded := func() bool {
@@ -411,7 +413,8 @@ func TestDeathOfTheCaller(t *testing.T) {
 var orphans = Register("test.orphans", func(ctx context.Context, n int) (string, error) {
 	// Each shell leaves an orphan behind, and its own status is for us.
 	for range n {
-		if err := exec.Command("/bin/sh", "-c", "(sleep 0.02; exit 1) & exit 7").Run(); err == nil || err.Error() != "exit status 7" {
+		if err := exec.Command("/bin/sh", "-c", "(sleep 0.02; exit 1) & exit 7").Run(); err == nil ||
+			err.Error() != "exit status 7" {
 			return "", fmt.Errorf("a child of our own: %w", err)
 		}
 	}
@@ -545,7 +548,9 @@ func TestSealedCopyIsThisProgram(t *testing.T) {
 	}
 }
 
-var ownExe = Register("test.own-exe", func(context.Context, struct{}) (string, error) { return os.Readlink("/proc/self/exe") })
+var ownExe = Register("test.own-exe", func(context.Context, struct{}) (string, error) {
+	return os.Readlink("/proc/self/exe")
+})
 
 // TestWhoIsASealedCopy: whoever is where others could get at this program, or execute it.
 func TestWhoIsASealedCopy(t *testing.T) {

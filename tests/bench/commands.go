@@ -115,7 +115,8 @@ func measureCommands(seed int) (w *whole, err error) {
 
 // Paired times each command once in each round, in an order that is drawn anew, after a few rounds of
 // warm-up.
-func paired(random *rand.Rand, rounds int, labels []string, run func(label string, n int) error) (map[string][]float64, error) {
+func paired(random *rand.Rand, rounds int, labels []string,
+	run func(label string, n int) error) (map[string][]float64, error) {
 	times := map[string][]float64{}
 	n := 0
 	for round := -3; round < rounds; round++ {
@@ -168,7 +169,8 @@ func (r *runtimes) labels() []string {
 
 // Build builds runc from its module twice: as it is, and with our nsenter in the place of its own.
 func (r *runtimes) build() error {
-	text, err := command(filepath.Join(repoRoot(), "tests", "bench"), nil, "go", "list", "-m", "-json", "github.com/opencontainers/runc")
+	text, err := command(filepath.Join(repoRoot(), "tests", "bench"), nil, "go", "list", "-m", "-json",
+		"github.com/opencontainers/runc")
 	if err != nil {
 		return err
 	}
@@ -203,7 +205,8 @@ func (r *runtimes) build() error {
 	}
 	for label, flags := range map[string][]string{stockRunc: nil, ourRunc: {"-overlay", overlay}} {
 		r.paths[label] = filepath.Join(buildDir(), strings.ReplaceAll(label, " ", "-"), "runc")
-		args := append([]string{"build", "-trimpath", "-buildmode=pie", "-tags", "seccomp urfave_cli_no_docs", "-o", r.paths[label]}, flags...)
+		args := append([]string{"build", "-trimpath", "-buildmode=pie", "-tags", "seccomp urfave_cli_no_docs", "-o",
+			r.paths[label]}, flags...)
 		if _, err := command(src, []string{"CGO_ENABLED=1", "GOWORK=off"}, "go", append(args, ".")...); err != nil {
 			return err
 		}
@@ -230,7 +233,8 @@ func (r *runtimes) writeBundle() error {
 		return err
 	}
 	bin := filepath.Join(r.bundle(), "rootfs", "bin")
-	for _, dir := range []string{bin, filepath.Join(r.bundle(), "rootfs", "proc"), filepath.Join(r.bundle(), "rootfs", "sys"), filepath.Join(r.bundle(), "rootfs", "dev")} {
+	for _, dir := range []string{bin, filepath.Join(r.bundle(), "rootfs", "proc"),
+		filepath.Join(r.bundle(), "rootfs", "sys"), filepath.Join(r.bundle(), "rootfs", "dev")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

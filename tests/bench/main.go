@@ -44,7 +44,8 @@ func main() {
 	flag.BoolVar(&o.commands, "commands", true, "measure whole commands too")
 	flag.BoolVar(&o.memory, "memory", true, "measure what sharing memory brings too")
 	flag.StringVar(&o.also, "also", "", "`NAME=DIR`: another copy of this project's sources, as one more contestant")
-	flag.StringVar(&o.profile, "profile", "", "only show where the time of one `SCENARIO` goes, by the kernel's trace events")
+	flag.StringVar(&o.profile, "profile", "",
+		"only show where the time of one `SCENARIO` goes, by the kernel's trace events")
 	flag.StringVar(&o.redraw, "redraw", "", "only draw the plots that go with `DIR`/results.md")
 	flag.Parse()
 	if flag.NArg() != 0 {

@@ -205,7 +205,9 @@ func (o *outcome) ratio(label, to, quantity string, confidence float64) estimate
 	if x == nil || y == nil || a == nil {
 		return missing
 	}
-	return bootstrap(o.seed, confidence, o.layouts(), func(m medians) float64 { return (m(x) - m(a)) / (m(y) - m(a)) }, x, y, a)
+	return bootstrap(o.seed, confidence, o.layouts(), func(m medians) float64 {
+		return (m(x) - m(a)) / (m(y) - m(a))
+	}, x, y, a)
 }
 
 // Median of a contestant itself.

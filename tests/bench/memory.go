@@ -153,7 +153,8 @@ var cgroups = []struct {
 	parent string
 	cgroup
 }{
-	{"/sys/fs/cgroup/memory", cgroup{"", "v1", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes"}},
+	{"/sys/fs/cgroup/memory", cgroup{"", "v1", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes",
+		"memory.max_usage_in_bytes"}},
 	{"/sys/fs/cgroup", cgroup{"", "v2", "memory.max", "memory.swap.max", "memory.peak"}},
 }
 
@@ -220,21 +221,27 @@ func (r *report) memoryMarkdown() string {
 	m := r.memory
 	fmt.Fprintf(&b, "# What sharing memory brings\n\n")
 	fmt.Fprintf(&b, "Written by `%s` on: %s.\n\n", r.command, r.machine)
-	fmt.Fprintf(&b, "*Ours* shares the launched process's memory with the init process, *copying* is the same built with NSEXEC_COPY_MEMORY, "+
+	fmt.Fprintf(&b, "*Ours* shares the launched process's memory with the init process, *copying* is the same built "+
+		"with NSEXEC_COPY_MEMORY, "+
 		"*runc* is the C code of runc 1.5.2's nsenter, which copies it twice.\n\n")
 	fmt.Fprintf(&b, "## A program that has written to 64 MB before nsexec runs\n\n")
-	fmt.Fprintf(&b, "Added to its start: medians of %d rounds with 95%% intervals; microseconds and page faults of all processes. "+
+	fmt.Fprintf(&b, "Added to its start: medians of %d rounds with 95%% intervals; microseconds and page "+
+		"faults of all processes. "+
 		"(What that costs a small program: [results.md](results.md).)\n\n", r.rounds/memoryRoundsDivisor)
 	b.WriteString(m.times())
-	fmt.Fprintf(&b, "\n## Page tables\n\nOf all processes of a launch together, KiB, when the init process has just been created (create mnt uts ipc pid).\n\n")
+	fmt.Fprintf(&b, "\n## Page tables\n\nOf all processes of a launch together, KiB, when the init process has just "+
+		"been created (create mnt uts ipc pid).\n\n")
 	b.WriteString(m.tables())
 	fmt.Fprintf(&b, "\n## A container with little memory\n\n")
 	if m.unlimited != nil {
 		fmt.Fprintf(&b, "Not measured here: %s.\n", m.unlimited)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "A cgroup (%s) that the launched process is put into when it waits for its message, as runc does it. *Peak* is what was charged to the "+
-		"cgroup at most, until the Go program had ended, without a limit (the kernel charges in steps of up to 256 KiB for each CPU). Limits of 16 MiB and each half of the one before, down to 256 KiB, were tried three times each.\n\n", m.controller)
+	fmt.Fprintf(&b, "A cgroup (%s) that the launched process is put into when it waits for its message, as runc does "+
+		"it. *Peak* is what was charged to the "+
+		"cgroup at most, until the Go program had ended, without a limit (the kernel charges in steps of up to 256 KiB for "+
+		"each CPU). Limits of 16 MiB and each half of the one before, down to 256 KiB, were tried three times each.\n\n",
+		m.controller)
 	b.WriteString(m.limited())
 	return b.String()
 }

@@ -70,8 +70,9 @@ func readCharts(report string) (map[string]*chart, error) {
 		if err != nil {
 			return nil, err
 		}
-		made := &chart{title: c.title, unit: "microseconds (less is better)", labels: []string{peer, copying, ours, yardstick},
-			bars: map[string][]estimate{}}
+		made := &chart{title: c.title, unit: "microseconds (less is better)",
+			labels: []string{peer, copying, ours, yardstick},
+			bars:   map[string][]estimate{}}
 		for _, row := range rows {
 			i := slices.IndexFunc(allScenarios, func(s scenario) bool { return s.title == row["scenario"] })
 			if i < 0 || !allScenarios[i].replies() {
@@ -90,7 +91,8 @@ func readCharts(report string) (map[string]*chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &chart{title: "Whole commands: /bin/true in a container", unit: "milliseconds (less is better)", bars: map[string][]estimate{}}
+	made := &chart{title: "Whole commands: /bin/true in a container", unit: "milliseconds (less is better)",
+		bars: map[string][]estimate{}}
 	for _, row := range rows {
 		made.labels = append(made.labels, row["milliseconds"])
 	}
@@ -181,17 +183,20 @@ func widthOf(text string, size float64) float64 {
 type drawing struct{ bytes.Buffer }
 
 func (d *drawing) text(x, y, size float64, anchor, text string) {
-	fmt.Fprintf(d, "<text class=\"ink\" x=\"%.1f\" y=\"%.1f\" font-size=\"%g\" text-anchor=\"%s\" fill=\"#1f2328\">", x, y, size, anchor)
+	fmt.Fprintf(d, "<text class=\"ink\" x=\"%.1f\" y=\"%.1f\" font-size=\"%g\" text-anchor=\"%s\" fill=\"#1f2328\">", x, y,
+		size, anchor)
 	_ = xml.EscapeText(d, []byte(text)) // a buffer takes everything
 	d.WriteString("</text>\n")
 }
 
 func (d *drawing) rect(x, y, width, height float64, colour string) {
-	fmt.Fprintf(d, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x, y, width, height, colour)
+	fmt.Fprintf(d, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x,
+		y, width, height, colour)
 }
 
 func (d *drawing) line(class string, x1, y1, x2, y2 float64, colour string) {
-	fmt.Fprintf(d, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", class, x1, y1, x2, y2, colour)
+	fmt.Fprintf(d, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n",
+		class, x1, y1, x2, y2, colour)
 }
 
 // Shown are the labels that have something to show.
@@ -212,8 +217,8 @@ func steps(most float64) float64 {
 	}
 }
 
-// Svg draws the chart. It has a background of its own, since the page that shows it may be dark or light, and not be what
-// the viewer's system prefers.
+// Svg draws the chart. It has a background of its own, since the page that shows it may be dark or light, and not be
+// what the viewer's system prefers.
 func (c *chart) svg() []byte {
 	labels := c.shown()
 	left, most := 0.0, 1e-3
@@ -277,7 +282,8 @@ func (c *chart) svg() []byte {
 	height := bottom + 2*lineHeight + margin
 
 	var d drawing
-	fmt.Fprintf(&d, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" viewBox=\"0 0 %d %.0f\" role=\"img\" "+
+	fmt.Fprintf(&d, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" viewBox=\"0 0 "+
+		"%d %.0f\" role=\"img\" "+
 		"font-family=\"Arial,Helvetica,Liberation Sans,DejaVu Sans,sans-serif\">\n", plotWidth, height, plotWidth, height)
 	d.WriteString("<title>")
 	_ = xml.EscapeText(&d, []byte(c.title+", "+c.unit)) // as above

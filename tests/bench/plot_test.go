@@ -86,7 +86,8 @@ func checkInside(t *testing.T, name string, svg []byte) {
 			to = from + wide
 		}
 		if from < 0 || to > width {
-			t.Errorf("%s: %s %v goes from %g to %g, and the plot is %g wide", name, element.Name.Local, attributes, from, to, width)
+			t.Errorf("%s: %s %v goes from %g to %g, and the plot is %g wide", name, element.Name.Local,
+				attributes, from, to, width)
 		}
 	}
 	if texts < 10 {

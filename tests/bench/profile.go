@@ -22,12 +22,15 @@ import (
 
 const profiledLaunches = 100
 
-var profiledEvents = []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "exceptions/page_fault_user", "task/task_newtask"}
+var profiledEvents = []string{"raw_syscalls/sys_enter", "raw_syscalls/sys_exit",
+	"exceptions/page_fault_user", "task/task_newtask"}
 
 // The calls that are worth a name; others are shown by number. x86-64, as the events are.
 var callNames = map[int]string{
-	0: "read", 1: "write", 3: "close", 9: "mmap", 11: "munmap", 7: "poll", 13: "rt_sigaction", 14: "rt_sigprocmask", 39: "getpid", 41: "socket", 45: "recvfrom", 53: "socketpair",
-	56: "clone", 61: "wait4", 63: "uname", 72: "fcntl", 107: "geteuid", 110: "getppid", 112: "setsid", 116: "setgroups", 117: "setresuid", 119: "setresgid", 128: "rt_sigtimedwait", 131: "sigaltstack", 138: "fstatfs",
+	0: "read", 1: "write", 3: "close", 9: "mmap", 11: "munmap", 7: "poll", 13: "rt_sigaction", 14: "rt_sigprocmask",
+	39: "getpid", 41: "socket", 45: "recvfrom", 53: "socketpair",
+	56: "clone", 61: "wait4", 63: "uname", 72: "fcntl", 107: "geteuid", 110: "getppid", 112: "setsid", 116: "setgroups",
+	117: "setresuid", 119: "setresgid", 128: "rt_sigtimedwait", 131: "sigaltstack", 138: "fstatfs",
 	157: "prctl", 186: "gettid", 202: "futex", 218: "set_tid_address", 257: "openat", 267: "readlinkat", 272: "unshare",
 	273: "set_robust_list", 274: "get_robust_list", 293: "pipe2", 308: "setns", 334: "rseq", 434: "pidfd_open",
 }
@@ -47,7 +50,8 @@ func (p *programs) profile(name string) error {
 	for _, label := range labels {
 		program := p.small[label]
 		text, err := trace.record(func() error {
-			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1", label+"="+program.String())
+			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1",
+				label+"="+program.String())
 			return err
 		})
 		if err != nil {
@@ -223,7 +227,8 @@ func showProfile(label string, launches []profiled) string {
 	sort.Slice(sorted, func(i, j int) bool { return names[sorted[i]] > names[sorted[j]] })
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %.0f us from the loader to the reply, %.0f page faults (medians of %d launches)\n", label,
-		over(func(l profiled) float64 { return l.took }), over(func(l profiled) float64 { return float64(l.faults) }), len(launches))
+		over(func(l profiled) float64 { return l.took }), over(func(l profiled) float64 { return float64(l.faults) }),
+		len(launches))
 	for _, name := range sorted {
 		fmt.Fprintf(&b, "  %6.0f us  %s\n", names[name], name)
 	}

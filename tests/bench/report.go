@@ -69,7 +69,8 @@ func (r *report) void() error {
 				continue
 			}
 			if e := o.crossed(quantity); e.known() && !e.contains(1) {
-				return fmt.Errorf("the run is void: in %q, %s, runc's C code against itself gives %s", o.scenario.name, quantity, showRatio(e))
+				return fmt.Errorf("the run is void: in %q, %s, runc's C code against itself gives %s",
+					o.scenario.name, quantity, showRatio(e))
 			}
 		}
 	}
@@ -129,12 +130,19 @@ func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What nsexec adds to the start of a Go program\n\n")
 	fmt.Fprintf(&b, "Written by `%s` in %v on: %s.\n\n", r.command, r.took.Round(time.Second), r.machine)
-	fmt.Fprintf(&b, "%d rounds, in each of which every program was started once in random order; medians, with 95%% intervals in "+
-		"parentheses. Each program was linked %d times (the large ones %d times), with Go's functions in another order and part of its data elsewhere each time, and the "+
-		"layouts take turns: where code and data happen to lie makes more difference than some of what is measured. *runc* is the C code of runc 1.5.2's nsenter, *yardstick* does the same kernel work in as few system calls "+
-		"as we know how to and checks nothing (tests/bench/yardstick), *copying* is ours built with NSEXEC_COPY_MEMORY, where processes have copies of the launched process's memory (docs/decisions/0010). Added is what a program takes more than the same program "+
-		"without a constructor, or, up to the reply, than one whose constructor replies at once. *Total* is until all processes "+
-		"have been reaped. *Itself* is runc's C code measured a second time: 1 within its 99.9%% interval, or the run is void.\n",
+	fmt.Fprintf(&b, "%d rounds, in each of which every program was started once in random order; medians, "+
+		"with 95%% intervals in "+
+		"parentheses. Each program was linked %d times (the large ones %d times), with Go's functions in another order and "+
+		"part of its data elsewhere each time, and the "+
+		"layouts take turns: where code and data happen to lie makes more difference than some of what is measured. *runc* "+
+		"is the C code of runc 1.5.2's nsenter, *yardstick* does the same kernel work in as few system calls "+
+		"as we know how to and checks nothing (tests/bench/yardstick), *copying* is ours built with NSEXEC_COPY_MEMORY, "+
+		"where processes have copies of the launched process's memory (docs/decisions/0010). Added is what a program "+
+		"takes more than the same program "+
+		"without a constructor, or, up to the reply, than one whose constructor replies at once. *Total* "+
+		"is until all processes "+
+		"have been reaped. *Itself* is runc's C code measured a second time: 1 within its 99.9%% "+
+		"interval, or the run is void.\n",
 		r.rounds, smallLayouts, largeLayouts)
 
 	for _, quantity := range []struct{ name, title, plot string }{
@@ -145,7 +153,8 @@ func (r *report) markdown() string {
 		b.WriteString(r.times(quantity.name))
 	}
 	b.WriteString("\n## Other costs of a launch\n\n")
-	b.WriteString("Added by all processes together: page faults, context switches (of which Go's start has some too), processor time, " +
+	b.WriteString("Added by all processes together: page faults, context switches (of which Go's start has some " +
+		"too), processor time, " +
 		"sum of the peaks of resident memory (what processes share counts for each of them).\n\n")
 	b.WriteString(r.counts())
 	if r.memory != nil {
@@ -164,7 +173,8 @@ func (r *report) markdown() string {
 
 func (r *report) times(quantity string) string {
 	var t table
-	t.head("scenario", "runc", "ours", "copying", "yardstick", "ours/runc", "copying/runc", "yardstick/runc", "ours/yardstick", "itself")
+	t.head("scenario", "runc", "ours", "copying", "yardstick", "ours/runc", "copying/runc", "yardstick/runc",
+		"ours/yardstick", "itself")
 	for _, o := range r.scenarios {
 		if quantity == "reply_ns" && !o.scenario.replies() {
 			continue
@@ -183,7 +193,8 @@ func (r *report) times(quantity string) string {
 			showMicroseconds(o.added(copying, quantity)), showMicroseconds(o.added(yardstick, quantity)), ratio(ours, peer),
 			ratio(copying, peer), ratio(yardstick, peer), ratio(ours, yardstick), crossed)
 		if o.also != "" {
-			t.row("with "+o.also, "", showMicroseconds(o.added(o.also, quantity)), "", "", ratio(o.also, peer), "", "", ratio(o.also, yardstick), "")
+			t.row("with "+o.also, "", showMicroseconds(o.added(o.also, quantity)), "", "", ratio(o.also, peer), "", "",
+				ratio(o.also, yardstick), "")
 		}
 	}
 	return t.text.String()
@@ -191,7 +202,8 @@ func (r *report) times(quantity string) string {
 
 func (r *report) counts() string {
 	var t table
-	t.head("scenario", "program", "processes", "faults", "voluntary switches", "involuntary switches", "CPU us", "peak KiB")
+	t.head("scenario", "program", "processes", "faults", "voluntary switches", "involuntary switches", "CPU us",
+		"peak KiB")
 	for _, o := range r.scenarios {
 		for _, label := range o.shown() {
 			if o.by[label] == nil {
@@ -211,7 +223,8 @@ func (r *report) builds() string {
 	var t table
 	t.head("program", "bytes added, stripped", "build time added")
 	for _, cost := range r.costs[1:] {
-		t.row(cost.name, fmt.Sprint(cost.size-r.costs[0].size), (cost.compile - r.costs[0].compile).Round(10*time.Millisecond).String())
+		t.row(cost.name, fmt.Sprint(cost.size-r.costs[0].size),
+			(cost.compile - r.costs[0].compile).Round(10*time.Millisecond).String())
 	}
 	return t.text.String()
 }
@@ -287,7 +300,8 @@ func (r *report) writeReadme(file string) error {
 // Summary is the short form of the report.
 func (r *report) summary() string {
 	var t table
-	t.head("added to a Go program's start, us", "runc: reply", "ours", "ratio", "copying: ratio", "runc: total", "ours", "ratio", "copying: ratio")
+	t.head("added to a Go program's start, us", "runc: reply", "ours", "ratio", "copying: ratio", "runc: total", "ours",
+		"ratio", "copying: ratio")
 	for _, o := range r.scenarios {
 		if !o.scenario.replies() || o.by[peer] == nil {
 			continue
@@ -302,7 +316,8 @@ func (r *report) summary() string {
 			ratio := func(label string) string {
 				return fmt.Sprintf("%.2f", o.ratio(label, peer, quantity, confidence).value)
 			}
-			cells = append(cells, fmt.Sprintf("%.0f", theirs.value/1000), fmt.Sprintf("%.0f", mine.value/1000), ratio(ours), ratio(copying))
+			cells = append(cells, fmt.Sprintf("%.0f", theirs.value/1000), fmt.Sprintf("%.0f", mine.value/1000),
+				ratio(ours), ratio(copying))
 		}
 		t.row(cells...)
 	}
@@ -313,12 +328,14 @@ func (r *report) summary() string {
 			name  string
 			times map[string][]float64
 		}{{"run /bin/true, ms", w.run}, {"exec /bin/true, ms", w.exec}} {
-			t.row(c.name, fmt.Sprintf("%.1f", w.median(c.times, stockRunc).value), fmt.Sprintf("%.1f", w.median(c.times, ourRunc).value),
+			t.row(c.name, fmt.Sprintf("%.1f", w.median(c.times, stockRunc).value),
+				fmt.Sprintf("%.1f", w.median(c.times, ourRunc).value),
 				showRatio(w.ratio(c.times, ourRunc, stockRunc)))
 		}
 		for _, n := range concurrencies {
 			stock, mine := median(w.throughput[stockRunc][n]), median(w.throughput[ourRunc][n])
-			t.row(fmt.Sprintf("exec, %d at once, a second", n), fmt.Sprintf("%.1f", stock), fmt.Sprintf("%.1f", mine), fmt.Sprintf("%.2f", mine/stock))
+			t.row(fmt.Sprintf("exec, %d at once, a second", n), fmt.Sprintf("%.1f", stock), fmt.Sprintf("%.1f", mine),
+				fmt.Sprintf("%.2f", mine/stock))
 		}
 	}
 	return fmt.Sprintf("`%s`, %d rounds, medians, on: %s.\n\n%s", r.command, r.rounds, r.machine, t.text.String())

@@ -51,7 +51,8 @@ type medians func(series []float64) float64
 // Bootstrap evaluates a statistic of medians on the series as they are, and on rounds drawn from them
 // with replacement: first the groups that they are drawn from, and from each as many rounds as are in it. A round
 // is drawn for all series at once: what disturbs one launch of a round often disturbs the others too.
-func bootstrap(seed int, confidence float64, groups [][]int, statistic func(medians) float64, series ...[]float64) estimate {
+func bootstrap(seed int, confidence float64, groups [][]int, statistic func(medians) float64,
+	series ...[]float64) estimate {
 	e := estimate{value: statistic(median)}
 	random := rand.New(rand.NewSource(int64(seed)))
 	var rounds []int

@@ -150,7 +150,8 @@ func (s *sketch) head(l *lane) error {
 func (s *sketch) change(l *lane, to state, y float64) {
 	switch l.state {
 	case running:
-		s.line(`<rect class="runs" x="%.1f" y="%.1f" width="%d" height="%.1f"/>`, l.x-barWidth/2, l.since, barWidth, y-l.since)
+		s.line(`<rect class="runs" x="%.1f" y="%.1f" width="%d" height="%.1f"/>`, l.x-barWidth/2,
+			l.since, barWidth, y-l.since)
 	case waiting:
 		s.line(`<path class="waits" d="M%.1f %.1fV%.1f"/>`, l.x, l.since, y)
 	}
@@ -295,7 +296,8 @@ func (s *sketch) finish() (string, error) {
 	}
 	s.legend()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" viewBox="0 0 %d %.0f" role="img">`, width, s.y, width, s.y)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" viewBox="0 0 %d %.0f" role="img">`,
+		width, s.y, width, s.y)
 	b.WriteString("\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n<!-- Written by docs/pictures/draw -->\n")
 	fmt.Fprintf(&b, "<title>%s</title>\n%s\n", escape(s.title), style)
 	fmt.Fprintf(&b, `<rect class="page" width="%d" height="%.0f"/>`+"\n", width, s.y)
@@ -312,7 +314,8 @@ func (s *sketch) legend() {
 	const sampleWidth, perLetter = 34, 0.56 * fontSize
 	x := float64(margin)
 	for _, entry := range []struct{ sample, text string }{
-		{`<path class="creates" d="M%[1]f %[2]fh20"/><path class="creates tip" d="M%[3]f %[2]fl-8 -4v8z"/>`, "creates a process"},
+		{`<path class="creates" d="M%[1]f %[2]fh20"/><path class="creates tip" d="M%[3]f %[2]fl-8 -4v8z"/>`,
+			"creates a process"},
 		{`<path class="bytes" d="M%[1]f %[2]fh20"/><path class="bytes tip" d="M%[3]f %[2]fl-8 -4v8z"/>`, "writes bytes"},
 		{`<path class="ends" d="M%[1]f %[2]fh20"/><path class="ends tip" d="M%[3]f %[2]fl-8 -4v8z"/>`, "its end is seen"},
 		{`<path class="runsline" d="M%[1]f %[2]fH%[3]f"/>`, "runs"},
@@ -320,7 +323,8 @@ func (s *sketch) legend() {
 		{`<path class="ended" d="M%[1]f %[2]fH%[3]f"/>`, "not reaped yet"},
 	} {
 		sample := strings.NewReplacer("%[1]f", number(x), "%[2]f", number(s.y-4), "%[3]f", number(x+28)).Replace(entry.sample)
-		s.rest = append(s.rest, sample, fmt.Sprintf(`<text class="legend" x="%.1f" y="%.1f">%s</text>`, x+sampleWidth, s.y, entry.text))
+		s.rest = append(s.rest, sample, fmt.Sprintf(`<text class="legend" x="%.1f" y="%.1f">%s</text>`,
+			x+sampleWidth, s.y, entry.text))
 		x += sampleWidth + float64(len(entry.text))*perLetter + 16
 	}
 	s.y += 12
@@ -408,10 +412,10 @@ const codeSize = 11.5
 
 // A palette has the colours of the rules below, by their names there.
 var (
-	light = strings.NewReplacer("PAGE", "#ffffff", "INK", "#1f2328", "QUIET", "#59636e", "BOX", "#f3f5f8", "EDGE", "#c3cad2",
-		"RUNS", "#9cc3ee", "CREATES", "#0550ae", "ENDS", "#b3431e")
-	dark = strings.NewReplacer("PAGE", "#0d1117", "INK", "#e6edf3", "QUIET", "#9aa4af", "BOX", "#1b222b", "EDGE", "#444c56",
-		"RUNS", "#2f5f94", "CREATES", "#79b8ff", "ENDS", "#ff9b72")
+	light = strings.NewReplacer("PAGE", "#ffffff", "INK", "#1f2328", "QUIET", "#59636e", "BOX", "#f3f5f8",
+		"EDGE", "#c3cad2", "RUNS", "#9cc3ee", "CREATES", "#0550ae", "ENDS", "#b3431e")
+	dark = strings.NewReplacer("PAGE", "#0d1117", "INK", "#e6edf3", "QUIET", "#9aa4af", "BOX", "#1b222b",
+		"EDGE", "#444c56", "RUNS", "#2f5f94", "CREATES", "#79b8ff", "ENDS", "#ff9b72")
 )
 
 // colours are plain rules, without variables, of which not every program that shows pictures knows. A picture has a
@@ -433,7 +437,8 @@ text { fill: INK }
 `
 
 const shapes = `path { fill: none; stroke-width: 1.5 }
-text { text-anchor: middle; font: 12px "Segoe UI", system-ui, -apple-system, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif }
+text { text-anchor: middle; font: 12px "Segoe UI", system-ui, -apple-system, "Helvetica Neue", "DejaVu Sans",` +
+	` Arial, sans-serif }
 .name { font-weight: 600 }
 .legend { text-anchor: start }
 .code { font: 11.5px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace }

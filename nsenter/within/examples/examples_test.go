@@ -72,7 +72,8 @@ func container(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	cmd := exec.Command("/bin/sh", "-c", "set -e\nmount --make-rprivate /\n"+script+"\necho ready\nexec 1>&-\nexec sleep 60")
+	cmd := exec.Command("/bin/sh", "-c",
+		"set -e\nmount --make-rprivate /\n"+script+"\necho ready\nexec 1>&-\nexec sleep 60")
 	cmd.Stdout, cmd.Stderr = write, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID}
 	if err := cmd.Start(); err != nil {
@@ -125,7 +126,8 @@ func TestBind(t *testing.T) {
 func TestSandbox(t *testing.T) {
 	require.Root(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
-		got := example(t, uid, "sandbox", "/bin/sh", "-c", "echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
+		got := example(t, uid, "sandbox", "/bin/sh", "-c",
+			"echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
 		if !strings.HasPrefix(got, "1 0 ") {
 			t.Errorf("uid %d: got %q", uid, got)
 		}

@@ -130,7 +130,8 @@ func check(seen map[string]string, entries []entry) []string {
 		if e == nil {
 			wrong = append(wrong, fmt.Sprintf("%s: a difference that %s does not list:\n%s", name, differencesFile, difference))
 		} else if e.difference != difference {
-			wrong = append(wrong, fmt.Sprintf("%s: [%s] %s: the difference is another one now:\n%s", e.where, e.name, name, difference))
+			wrong = append(wrong, fmt.Sprintf("%s: [%s] %s: the difference is another one now:\n%s", e.where,
+				e.name, name, difference))
 		}
 	}
 	for name, e := range listed {

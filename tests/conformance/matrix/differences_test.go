@@ -19,12 +19,14 @@ func TestListIsExact(t *testing.T) {
 		want string
 	}{
 		{"all as listed", map[string]string{"one": "d", "two": "d"}, ""},
-		{"one is not listed", map[string]string{"one": "d", "two": "d", "three": "d"}, "three: a difference that differences.txt does not list"},
+		{"one is not listed", map[string]string{"one": "d", "two": "d", "three": "d"},
+			"three: a difference that differences.txt does not list"},
 		{"one differs otherwise", map[string]string{"one": "d", "two": "x"}, "two: the difference is another one now"},
 		{"one is gone", map[string]string{"one": "d"}, "two: no longer differs"},
 	} {
 		wrong := check(test.seen, list)
-		if test.want == "" && len(wrong) != 0 || test.want != "" && (len(wrong) != 1 || !strings.Contains(wrong[0], test.want)) {
+		if test.want == "" && len(wrong) != 0 || test.want != "" &&
+			(len(wrong) != 1 || !strings.Contains(wrong[0], test.want)) {
 			t.Errorf("%s: %q", test.what, wrong)
 		}
 	}
@@ -43,16 +45,20 @@ func TestCompare(t *testing.T) {
 		ours, theirs outcome
 		want         string
 	}{
-		{"the same errno, and only the first line", eperm, failed("1", "nsexec-1[PID]: b: Operation not permitted", "c: Success"), ""},
+		{"the same errno, and only the first line", eperm,
+			failed("1", "nsexec-1[PID]: b: Operation not permitted", "c: Success"), ""},
 		{"another errno", eperm, failed("1", "b: Invalid argument"), "error"},
 		{"no errno", eperm, failed("1", "b: Operation not permitted, really"), "error"},
 		{"another status", eperm, failed("0", "b: Operation not permitted"), "status"},
 		{"one fails", became(launch.State{}), eperm, "outcome"},
-		{"an init process that fails later", newOutcome(&launch.Outcome{Status: "1", Init: &launch.State{}, Fatal: []string{"x: Operation not permitted"}}), eperm, ""},
+		{"an init process that fails later",
+			newOutcome(&launch.Outcome{Status: "1", Init: &launch.State{}, Fatal: []string{"x: Operation not permitted"}}),
+			eperm, ""},
 		{"equal", became(launch.State{Caps: "1"}), became(launch.State{Caps: "1"}), ""},
 		{"capabilities", became(launch.State{Caps: "1"}), became(launch.State{Caps: "2"}), "caps"},
 		{"groups", became(launch.State{Groups: "1"}), became(launch.State{}), "groups"},
-		{"a namespace", became(launch.State{NS: map[string]string{"net": "own"}}), became(launch.State{NS: map[string]string{"net": "new"}}), "ns.net"},
+		{"a namespace", became(launch.State{NS: map[string]string{"net": "own"}}),
+			became(launch.State{NS: map[string]string{"net": "new"}}), "ns.net"},
 	} {
 		var fields []string
 		for _, d := range compare(test.ours, test.theirs) {

@@ -124,6 +124,7 @@ func summarize(list []combination, cells, seen map[string]string, entries []entr
 	for i, e := range entries {
 		fmt.Fprintf(&out, "%s: %d times %s: %s\n", letter(i), counts[letter(i)], e.name, e.reason)
 	}
-	return out.String(), fmt.Sprintf("%d combinations: %d equal, %d fail in both with the same errno, %d listed differences, %d others",
+	return out.String(), fmt.Sprintf("%d combinations: %d equal, %d fail in both with the same errno, %d "+
+		"listed differences, %d others",
 		len(list), counts[equal], counts[bothFail], len(seen)-counts[unlisted], counts[unlisted])
 }

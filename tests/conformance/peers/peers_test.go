@@ -21,7 +21,8 @@ import (
 	"nsenter-cpp.example/tests/internal/vectors"
 )
 
-var update = flag.Bool("update", false, "write tests/conformance/vectors/differences.txt anew; reasons are kept, new ones are for you to write")
+var update = flag.Bool("update", false,
+	"write tests/conformance/vectors/differences.txt anew; reasons are kept, new ones are for you to write")
 
 // peerNames are the nested modules below this folder: the probe, linked with runc's nsenter.
 var peerNames = []string{"runc12", "runc15"}
@@ -94,7 +95,8 @@ func TestPeers(t *testing.T) {
 					seen.add(k, differences(t, v, program, entries[k].hangs()))
 				})
 			}
-			t.Logf("%s: %d vectors compared, of which %d are beyond it; %d of the classic protocol, which it does not speak, left out",
+			t.Logf("%s: %d vectors compared, of which %d are beyond it; %d of the classic protocol, which it "+
+				"does not speak, left out",
 				peer, len(list)-left, beyond, left)
 		}
 	})
@@ -112,7 +114,8 @@ func TestPeers(t *testing.T) {
 			continue
 		}
 		if show(entry.list) != show(list) {
-			t.Errorf("%s: [%s] %s: the difference is another one now.\nlisted:\n%s\nseen:\n%s", entry.where, k.vector, k.peer, show(entry.list), show(list))
+			t.Errorf("%s: [%s] %s: the difference is another one now.\nlisted:\n%s\nseen:\n%s", entry.where, k.vector, k.peer,
+				show(entry.list), show(list))
 		}
 	}
 	for k, entry := range entries {

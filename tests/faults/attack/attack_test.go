@@ -124,7 +124,8 @@ func TestNothingIsOpenButWhatIsListed(t *testing.T) {
 func TestNothingElseIsOpenWhereMemoryIsCopied(t *testing.T) {
 	requireMachine(t)
 	folder := buildAll(t)
-	copying := build(t, "attack-copying", "tests/faults/inject", []string{"-DCMAKE_CXX_FLAGS=-DNSEXEC_COPY_MEMORY"}, "probe")
+	copying := build(t, "attack-copying", "tests/faults/inject", []string{"-DCMAKE_CXX_FLAGS=-DNSEXEC_COPY_MEMORY"},
+		"probe")
 	output, err := attack(t, folder, filepath.Join(copying, "probe"))
 	report(t, "the core where memory is copied", output, err)
 }

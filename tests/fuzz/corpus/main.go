@@ -96,7 +96,8 @@ func write(from, found, to string) error {
 	return writeFound(found, to)
 }
 
-// addFaults lets each of the first calls fail, once for each errno that the core treats on its own, or answer otherwise.
+// addFaults lets each of the first calls fail, once for each errno that the core treats on its own, or answer
+// otherwise.
 func addFaults(inputs map[string][]byte, name string, script []byte) {
 	const (
 		calls  = 50

@@ -421,7 +421,8 @@ func (r *run) prepareConsole() error {
 		request uintptr
 		value   *uint32
 	}{{syscall.TIOCGPTN, &number}, {syscall.TIOCSPTLCK, &unlock}} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(master), call.request, uintptr(unsafe.Pointer(call.value))); errno != 0 {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(master), call.request,
+			uintptr(unsafe.Pointer(call.value))); errno != 0 {
 			return fmt.Errorf("/dev/ptmx: %w", errno)
 		}
 	}

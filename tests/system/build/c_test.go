@@ -140,8 +140,8 @@ func TestVectorsWithMusl(t *testing.T) {
 	musl := toolchains[1]
 	program := musl.compileC(t, "launched.c", append([]string{"testdata/c/later_musl.c", "-Wl,--wrap=clone", "-static"},
 		musl.compileCore(t)...)...)
-	// What Go's runtime does with a closed standard input is not for a program in C. The others have texts of glibc's for an
-	// errno (strerror(3)) that are not musl's.
+	// What Go's runtime does with a closed standard input is not for a program in C. The others have texts of glibc's for
+	// an errno (strerror(3)) that are not musl's.
 	const skipped = "^TestVectors/(stdin-closed|offsets-before-boot|classic-console-(null|fifo|file))"
 	command{root(t), []string{"REQUIRE_ALL=1", "NSEXEC=" + program}, []string{
 		"go", "test", "-count=1", "-skip=" + skipped, "./tests/conformance/protocol",

@@ -24,7 +24,8 @@ func readFile(t testing.TB, path string) string {
 // goFiles lists files of the core as the go command sees them; kind is a field of `go list`.
 func goFiles(t testing.TB, folder, kind string) []string {
 	t.Helper()
-	output := command{folder, nil, []string{"go", "list", "-f", "{{range ." + kind + "}}{{.}} {{end}}", "./cpp"}}.mustRun(t)
+	output := command{folder, nil, []string{"go", "list", "-f", "{{range ." + kind +
+		"}}{{.}} {{end}}", "./cpp"}}.mustRun(t)
 	return strings.Fields(output)
 }
 
@@ -149,7 +150,8 @@ func TestOldCxxStandard(t *testing.T) {
 // A program that links another nsexec as well does not link, and the linker says because of what.
 func TestSecondNsexec(t *testing.T) {
 	folder := consumer(t, root(t), map[string]string{
-		"main.go": "package main\n\nimport (\n\t_ \"consumer.example/second\"\n\t_ \"" + modulePath + "/nsenter\"\n)\n\nfunc main() {}\n",
+		"main.go": "package main\n\nimport (\n\t_ \"consumer.example/second\"\n\t_ \"" + modulePath +
+			"/nsenter\"\n)\n\nfunc main() {}\n",
 		"second/second.go": `package second
 
 // void nsexec(void) {}

@@ -48,14 +48,16 @@ type result struct {
 
 // newContainer makes a bundle with busybox as its root file system, and cleans up after it.
 // The program of the container is a shell that runs script.
-func newContainer(t *testing.T, v *variant, user *syscall.Credential, script string, edits ...func(*specs.Spec)) *container {
+func newContainer(t *testing.T, v *variant, user *syscall.Credential, script string,
+	edits ...func(*specs.Spec)) *container {
 	t.Helper()
 	dir, err := os.MkdirTemp(scratch, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &container{t: t, v: v, dir: dir, user: user}
-	for _, name := range []string{"bundle", "bundle/rootfs", "bundle/rootfs/bin", "bundle/rootfs/dev", "bundle/rootfs/proc", "bundle/rootfs/sys", "bundle/rootfs/tmp", "state"} {
+	for _, name := range []string{"bundle", "bundle/rootfs", "bundle/rootfs/bin", "bundle/rootfs/dev",
+		"bundle/rootfs/proc", "bundle/rootfs/sys", "bundle/rootfs/tmp", "state"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +69,8 @@ func newContainer(t *testing.T, v *variant, user *syscall.Credential, script str
 	if err := os.WriteFile(filepath.Join(dir, "bundle/rootfs/bin/busybox"), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, applet := range []string{"cat", "echo", "env", "grep", "hostname", "id", "kill", "ls", "readlink", "sh", "sleep", "stty", "tail", "test", "true", "tty"} {
+	for _, applet := range []string{"cat", "echo", "env", "grep", "hostname", "id", "kill", "ls", "readlink", "sh",
+		"sleep", "stty", "tail", "test", "true", "tty"} {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bundle/rootfs/bin", applet)); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +128,8 @@ func (c *container) log() string    { return filepath.Join(c.dir, "state", "log"
 // every engine; --debug is always given, so that our lines take part in every scenario.
 func (c *container) command(ctx context.Context, args ...string) *exec.Cmd {
 	argv := append([]string{}, c.prefix...)
-	argv = append(argv, c.v.path, "--debug", "--log-format", "json", "--log", c.log(), "--root", filepath.Join(c.dir, "state"))
+	argv = append(argv, c.v.path, "--debug", "--log-format", "json", "--log", c.log(), "--root",
+		filepath.Join(c.dir, "state"))
 	argv = append(argv, args...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = c.bundle()
@@ -192,7 +196,8 @@ func (c *container) must(args ...string) string {
 	c.t.Helper()
 	r := c.runc(args...)
 	if r.status != 0 {
-		c.t.Fatalf("runc %s: exit status %d\n%s%s\nlog:\n%s", strings.Join(args, " "), r.status, r.stdout, r.stderr, c.messages())
+		c.t.Fatalf("runc %s: exit status %d\n%s%s\nlog:\n%s", strings.Join(args, " "), r.status,
+			r.stdout, r.stderr, c.messages())
 	}
 	return r.stdout
 }

@@ -92,7 +92,8 @@ func failedStart(c *container, says ...string) outcome {
 	c.prefix, c.userNamespace = nil, nil
 	o["state status"] = fmt.Sprint(c.runc("state", containerID).status)
 	cgroups := 0
-	for _, pattern := range []string{"/sys/fs/cgroup/*/" + containerID, "/sys/fs/cgroup/*/*/" + containerID, "/sys/fs/cgroup/" + containerID} {
+	for _, pattern := range []string{"/sys/fs/cgroup/*/" + containerID, "/sys/fs/cgroup/*/*/" + containerID,
+		"/sys/fs/cgroup/" + containerID} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			c.t.Fatal(err)

@@ -12,9 +12,9 @@ import (
 
 const fdLeaksTimes = 5
 
-// TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent, as it stands in its source. It
-// sees what the reply makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a pidfd, and leaves it to
-// the garbage collector.
+// TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent, as it stands in its
+// source. It sees what the reply makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a
+// pidfd, and leaves it to the garbage collector.
 func TestNoDescriptorIsLeftInTheParent(t *testing.T) {
 	requireMachine(t)
 	requireTools(t, "tar")
@@ -33,7 +33,8 @@ func TestNoDescriptorIsLeftInTheParent(t *testing.T) {
 				t.Cleanup(func() { noProcessLeft(t) })
 				program := filepath.Join(t.TempDir(), "integration.test")
 				args := append([]string{"test", "-c", "-o", program, "-tags", buildTags}, flags...)
-				if _, err := command(src, []string{"CGO_ENABLED=1"}, "go", append(args, "./libcontainer/integration")...); err != nil {
+				if _, err := command(src, []string{"CGO_ENABLED=1"}, "go",
+					append(args, "./libcontainer/integration")...); err != nil {
 					t.Fatal(err)
 				}
 				ours, theirs, err := linkedNsexec(program)

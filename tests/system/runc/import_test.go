@@ -88,7 +88,8 @@ func TestDocumentedOverlay(t *testing.T) {
 
 	show(t, env, `go -C "$RUNC" build -tags seccomp -overlay "$RUNC.overlay.json" -o runc .`)
 	checkRuns(t, "overlay", filepath.Join(dir, "runc"), false)
-	show(t, env, `go -C "$RUNC" build -tags "seccomp netgo osusergo" -ldflags "-extldflags -static" -overlay "$RUNC.overlay.json" -o runc .`)
+	show(t, env, `go -C "$RUNC" build -tags "seccomp netgo osusergo" -ldflags "-extldflags -static" -overlay `+
+		`"$RUNC.overlay.json" -o runc .`)
 	checkRuns(t, "overlay-static", filepath.Join(dir, "runc"), true)
 	show(t, env, `make -C "$RUNC" runc EXTRA_FLAGS="-overlay=$RUNC.overlay.json" RUNC_BUILDTAGS=-libpathrs`)
 	checkRuns(t, "overlay-make", filepath.Join(dir, "runc"), false)
@@ -183,7 +184,8 @@ func TestBothLinked(t *testing.T) {
 	if err == nil {
 		t.Fatalf("a program with both packages links: %s", output)
 	}
-	if want := "multiple definition of `nsexec'"; strings.Count(err.Error(), "multiple definition of") != 1 || !strings.Contains(err.Error(), want) {
+	if want := "multiple definition of `nsexec'"; strings.Count(err.Error(), "multiple definition of") != 1 ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("not just %s in\n%v", want, err)
 	}
 	page, err := os.ReadFile(filepath.Join(repoRoot(), "docs", "runc.md"))
@@ -194,7 +196,8 @@ func TestBothLinked(t *testing.T) {
 		t.Error("docs/runc.md does not show the error")
 	}
 
-	importer := show(t, env, `go -C "$PROGRAM" list -deps -f '{{.ImportPath}}: {{join .Imports " "}}' . | grep libcontainer/nsenter`)
+	importer := show(t, env, `go -C "$PROGRAM" list -deps -f '{{.ImportPath}}: {{join .Imports " "}}' . | `+
+		`grep libcontainer/nsenter`)
 	if !strings.Contains("\n"+importer, "\nexample.org/program/engine: ") {
 		t.Errorf("the importer is not to be seen in %q", importer)
 	}

@@ -15,8 +15,8 @@ import (
 
 var rounds = flag.Int("rounds", 2, "how often each container is run from a session leader")
 
-// When a session's leader that has a terminal ends, the kernel sends SIGHUP to all in its foreground. Here runc is such a
-// leader, and ends before the container where that is created, or run detached.
+// When a session's leader that has a terminal ends, the kernel sends SIGHUP to all in its foreground. Here runc is such
+// a leader, and ends before the container where that is created, or run detached.
 func TestSessionLeader(t *testing.T) {
 	for _, leader := range []struct {
 		name string
@@ -35,7 +35,8 @@ func TestSessionLeader(t *testing.T) {
 	} {
 		t.Run(leader.name, func(t *testing.T) {
 			requireTools(t, leader.name)
-			want := outcome{"run": "all", "run on a terminal": "all", "run detached": "all", "created": "all", "exec": "all", "exec on a terminal": "all"}
+			want := outcome{"run": "all", "run on a terminal": "all", "run detached": "all", "created": "all", "exec": "all",
+				"exec on a terminal": "all"}
 			onEach(t, want, func(t *testing.T, v *variant) outcome {
 				call := func(c *container, args ...string) result {
 					t.Helper()
@@ -88,7 +89,8 @@ func TestSessionLeader(t *testing.T) {
 					adopt(pid)
 					staying.waitForProgram(pid)
 					says("exec", call(staying, "exec", containerID, "/bin/sh", "-c", script), 7, "here\n")
-					says("exec on a terminal", call(staying, "exec", "--tty", containerID, "/bin/sh", "-c", script), 7, "on a terminal\nhere\n")
+					says("exec on a terminal", call(staying, "exec", "--tty", containerID, "/bin/sh", "-c", script),
+						7, "on a terminal\nhere\n")
 					runs("run detached", staying)
 					staying.must("delete", "--force", containerID)
 				}

@@ -124,10 +124,12 @@ func TestExec(t *testing.T) {
 		})
 		pid := c.detach()
 		container := namespacesOf(t, "container", pid)
-		r := c.runc("exec", containerID, "/bin/sh", "-c", "id; env | grep PATH; test -t 0 || echo not a tty; echo to stderr >&2; exit 5")
+		r := c.runc("exec", containerID, "/bin/sh", "-c",
+			"id; env | grep PATH; test -t 0 || echo not a tty; echo to stderr >&2; exit 5")
 		o := r.outcome()
 		o.with("", look(t, c.execDetached(), container))
-		o.with("as user ", look(t, c.execDetached("--user", "1234:55", "--additional-gids", "66", "--additional-gids", "77"), container))
+		o.with("as user ", look(t, c.execDetached("--user", "1234:55", "--additional-gids", "66", "--additional-gids", "77"),
+			container))
 		return o
 	})
 }
@@ -144,7 +146,8 @@ func TestExecOnTerminal(t *testing.T) {
 	onEach(t, want, func(t *testing.T, v *variant) outcome {
 		c := newContainer(t, v, nil, stayScript)
 		c.detach()
-		o := c.onTerminal("exec", "--tty", containerID, "/bin/sh", "-c", "tty; "+waitForSize+"; echo through /dev/tty >/dev/tty; exit 5").outcome()
+		o := c.onTerminal("exec", "--tty", containerID, "/bin/sh", "-c",
+			"tty; "+waitForSize+"; echo through /dev/tty >/dev/tty; exit 5").outcome()
 
 		// Detached, the terminal's master goes to whoever listens on a socket, as with an engine.
 		receive := consoleSocket(t, c)
@@ -185,7 +188,8 @@ func TestExecAllNamespaces(t *testing.T) {
 		want["on terminal"] = "uid=0 gid=0\n"
 	}
 	onEach(t, want, func(t *testing.T, v *variant) outcome {
-		c := newContainer(t, v, nil, stayScript, withUserNamespace, withTimeNamespace, withNamespace(specs.CgroupNamespace, ""))
+		c := newContainer(t, v, nil, stayScript, withUserNamespace, withTimeNamespace,
+			withNamespace(specs.CgroupNamespace, ""))
 		pid := c.detach()
 		o := c.runc("exec", containerID, "id").outcome()
 		o["on terminal"] = c.onTerminal("exec", "--tty", containerID, "id").stdout
@@ -239,7 +243,8 @@ func TestOOMScoreAdj(t *testing.T) {
 		score := 567
 		c := newContainer(t, v, nil, stayScript, func(s *specs.Spec) { s.Process.OOMScoreAdj = &score })
 		pid := c.detach()
-		return make(outcome).with("init ", look(t, pid)).with("exec ", look(t, c.execDetached(), namespacesOf(t, "container", pid)))
+		return make(outcome).with("init ", look(t, pid)).with("exec ",
+			look(t, c.execDetached(), namespacesOf(t, "container", pid)))
 	})
 }
 

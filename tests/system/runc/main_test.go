@@ -171,7 +171,8 @@ var (
 	// strace's lines are PID CALL(...) = RESULT, split by "<unfinished ...>" and "<... CALL resumed>".
 	execInit   = regexp.MustCompile(`^(\d+) +execve\(.*, "init"\]`)
 	cloneStart = regexp.MustCompile(`^(\d+) +(?:clone|clone3|fork|vfork)\(`)
-	cloneEnd   = regexp.MustCompile(`^(\d+) +(?:clone|clone3|fork|vfork|<\.\.\. (?:clone|clone3|fork|vfork) resumed>).* = (\d+)`)
+	cloneEnd   = regexp.MustCompile(`^(\d+) +(?:clone|clone3|fork|vfork|<\.\.\. (?:clone|clone3|fork|vfork) resumed>).* ` +
+		`= (\d+)`)
 )
 
 // checkLaunch checks, once for each variant, that the processes of nsexec are as many as its shape
@@ -184,7 +185,8 @@ func checkLaunch(t *testing.T, v *variant) {
 	}
 	c := newContainer(t, v, nil, "true")
 	trace := filepath.Join(c.dir, "trace")
-	c.prefix = []string{"strace", "-f", "-qq", "-e", "trace=execve,clone,clone3,fork,vfork", "-e", "signal=none", "-o", trace}
+	c.prefix = []string{"strace", "-f", "-qq", "-e", "trace=execve,clone,clone3,fork,vfork", "-e",
+		"signal=none", "-o", trace}
 	c.must("run", containerID)
 	c.prefix = nil
 	text, err := os.ReadFile(trace)

@@ -97,7 +97,8 @@ func TestJoinedNamespaces(t *testing.T) {
 		{"all but mnt and pid", joinable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			want := outcome{"status": "6", "init ns mnt": "new", "init ns pid": "new", "exec ns mnt": "container", "exec ns pid": "container"}
+			want := outcome{"status": "6", "init ns mnt": "new", "init ns pid": "new", "exec ns mnt": "container",
+				"exec ns pid": "container"}
 			for _, typ := range namespaceTypes {
 				if cloneFlags[typ]&tt.types == 0 {
 					continue
@@ -136,7 +137,8 @@ var cloneFlags = map[string]uintptr{
 }
 
 // joinable are the types that can be joined without a look at what is mounted.
-const joinable = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWCGROUP
+const joinable = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC |
+	syscall.CLONE_NEWUTS | syscall.CLONE_NEWCGROUP
 
 // joining has a container join those of a process's namespaces that are of the types.
 func joining(pid int, types uintptr) []func(*specs.Spec) {

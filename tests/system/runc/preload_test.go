@@ -29,9 +29,10 @@ func preloadThread(t *testing.T) {
 	}
 	library := filepath.Join(dir, "thread.so")
 	source := filepath.Join(repoRoot(), "tests", "system", "surroundings", "testdata", "thread.cc")
-	// Of a thread that has not run yet when the process is cloned, the clone's libc thinks that it is about to. Its setresuid
-	// waits for that, for ever: in runc's C code, and in Go, which calls it in programs with cgo.
-	if _, err := command(dir, nil, "g++", "-std=c++20", "-fPIC", "-shared", "-DWAIT=1", "-o", library, source, "-pthread"); err != nil {
+	// Of a thread that has not run yet when the process is cloned, the clone's libc thinks that it is about to. Its
+	// setresuid waits for that, for ever: in runc's C code, and in Go, which calls it in programs with cgo.
+	if _, err := command(dir, nil, "g++", "-std=c++20", "-fPIC", "-shared", "-DWAIT=1", "-o", library, source,
+		"-pthread"); err != nil {
 		t.Fatal(err)
 	}
 	list, err := os.ReadFile("/etc/ld.so.preload")
@@ -42,7 +43,8 @@ func preloadThread(t *testing.T) {
 	if err := os.Mkdir(etc, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(etc, "ld.so.preload"), []byte(string(list)+"\n"+library+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(etc, "ld.so.preload"), []byte(string(list)+"\n"+library+"\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 
@@ -96,7 +98,8 @@ func TestPreloadedThread(t *testing.T) {
 		{
 			name:  "all namespaces",
 			edits: []func(*specs.Spec){withUserNamespace, withTimeNamespace, withNamespace(specs.CgroupNamespace, "")},
-			want:  outcome{"init ns user": "new", "init ns time": "new", "init timens_offsets": offsetsOut, "exec ns time": "container"},
+			want: outcome{"init ns user": "new", "init ns time": "new", "init timens_offsets": offsetsOut,
+				"exec ns time": "container"},
 		},
 		{
 			name:   "joined pid",
@@ -114,7 +117,8 @@ func TestPreloadedThread(t *testing.T) {
 		{
 			name:     "rootless with a map of one id",
 			rootless: true,
-			want:     outcome{"init uid_map": fmt.Sprintf("0 %d 1", userID), "init setgroups": "deny", "init ns user": "new", "exec ns user": "container"},
+			want: outcome{"init uid_map": fmt.Sprintf("0 %d 1", userID), "init setgroups": "deny", "init ns user": "new",
+				"exec ns user": "container"},
 		},
 		{
 			name:     "rootless with mapping tools",
@@ -166,7 +170,8 @@ func TestPreloadedThread(t *testing.T) {
 }
 
 // besideThreads runs containers and processes in them in each of the ways there are.
-func besideThreads(t *testing.T, v *variant, user *syscall.Credential, known []namespaces, edits ...func(*specs.Spec)) outcome {
+func besideThreads(t *testing.T, v *variant, user *syscall.Credential, known []namespaces,
+	edits ...func(*specs.Spec)) outcome {
 	t.Helper()
 	c := newContainer(t, v, user, "id; echo to stderr >&2; exit 8", edits...)
 	o := c.runc("run", containerID).outcome()
@@ -176,7 +181,8 @@ func besideThreads(t *testing.T, v *variant, user *syscall.Credential, known []n
 	}
 	onTerminal := func(s *specs.Spec) { s.Process.Terminal = true }
 	const script = "tty; " + waitForSize + "; echo through /dev/tty >/dev/tty; exit "
-	o.with("on terminal ", newContainer(t, v, user, script+"3", append([]func(*specs.Spec){onTerminal}, edits...)...).onTerminal("run", containerID).outcome())
+	o.with("on terminal ", newContainer(t, v, user, script+"3",
+		append([]func(*specs.Spec){onTerminal}, edits...)...).onTerminal("run", containerID).outcome())
 
 	c = newContainer(t, v, user, stayScript, edits...)
 	c.must("create", containerID)
@@ -206,9 +212,11 @@ func besideThreads(t *testing.T, v *variant, user *syscall.Credential, known []n
 	if v.ours {
 		says = append(says, plain)
 	}
-	wrong := newContainer(t, v, user, "true", append(append([]func(*specs.Spec){}, edits...), withNamespace(specs.IPCNamespace, plain))...)
+	wrong := newContainer(t, v, user, "true", append(append([]func(*specs.Spec){}, edits...),
+		withNamespace(specs.IPCNamespace, plain))...)
 	r := wrong.runc("run", containerID)
-	return o.with("failed ", outcome{"status": fmt.Sprint(r.status), "stdout": r.stdout, "said": unsaid(wrong, r, says...)})
+	return o.with("failed ", outcome{"status": fmt.Sprint(r.status), "stdout": r.stdout,
+		"said": unsaid(wrong, r, says...)})
 }
 
 func threads(t *testing.T, pid int) string {

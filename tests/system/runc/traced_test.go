@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// All of runc's processes are traced, at each of their system calls: strace(1) has to follow into all that nsexec clones, up
-// to the container's program, and nothing may be other than it is without.
+// All of runc's processes are traced, at each of their system calls: strace(1) has to follow into all that nsexec
+// clones, up to the container's program, and nothing may be other than it is without.
 func TestTraced(t *testing.T) {
 	want := outcome{
 		"run status": "4", "run stdout": "uid=0 gid=0\n", "run stderr": "",

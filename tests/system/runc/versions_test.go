@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestOlderVersions: the other minor versions that docs/runc.md names, built as it says there. 1.2.8 has parts of its own
-// source in other modules, which a copy of its module does not have; 1.2.7 has all of it. All the
+// TestOlderVersions: the other minor versions that docs/runc.md names, built as it says there. 1.2.8 has parts of its
+// own source in other modules, which a copy of its module does not have; 1.2.7 has all of it. All the
 // other tests are of the version in go.mod.
 func TestOlderVersions(t *testing.T) {
 	requireMachine(t)

@@ -89,7 +89,8 @@ func kinds(target int) []kind {
 		{"create with user", bootstrap.Message{Create: usual | bootstrap.User, UIDMap: maps, GIDMap: maps}, 0},
 		{"join", bootstrap.Message{Join: join("ipc", "mnt", "net", "pid", "uts")}, 0},
 		{"join what is missing", bootstrap.Message{Join: missing}, syscall.ENOENT},
-		{"join what is missing, with a helper", bootstrap.Message{Create: bootstrap.User, UIDMap: maps, GIDMap: maps, Join: missing}, syscall.ENOENT},
+		{"join what is missing, with a helper", bootstrap.Message{Create: bootstrap.User, UIDMap: maps, GIDMap: maps,
+			Join: missing}, syscall.ENOENT},
 	}
 }
 
@@ -97,7 +98,8 @@ func kinds(target int) []kind {
 func launch(k kind) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := &parent.Cmd{Path: "/proc/self/exe", Args: []string{"soak.test"}, Env: []string{role + "=init"}, Dir: "/", Message: &k.message}
+	cmd := &parent.Cmd{Path: "/proc/self/exe", Args: []string{"soak.test"}, Env: []string{role + "=init"},
+		Dir: "/", Message: &k.message}
 	init, err := cmd.Start(ctx)
 	if k.fails != 0 {
 		if !errors.Is(err, k.fails) {
@@ -124,8 +126,9 @@ func target(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("/bin/sleep", "100000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWIPC | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
-		Pdeathsig:  syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWIPC | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
+			syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
+		Pdeathsig: syscall.SIGKILL,
 	}
 	runtime.LockOSThread() // Pdeathsig is about the thread that forks
 	if err := cmd.Start(); err != nil {
@@ -277,7 +280,8 @@ func TestManyInARowLeaveTheParentAsItIs(t *testing.T) {
 	// keeps some more or less as it likes.
 	const slack = 1 << 20
 	first, second := slices.Max(memory[:len(memory)/2]), slices.Max(memory[len(memory)/2:])
-	t.Logf("%d launches in a row; resident memory of the parent at most %d KiB in the first half, %d KiB in the second; %d descriptors",
+	t.Logf("%d launches in a row; resident memory of the parent at most %d KiB in the first half, %d KiB in "+
+		"the second; %d descriptors",
 		*inARow, first/1024, second/1024, before.descriptors)
 	if second > first+slack {
 		t.Errorf("memory grows: %v", memory)

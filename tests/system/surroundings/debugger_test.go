@@ -24,7 +24,8 @@ import (
 func probe(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "probe")
-	if output, err := exec.Command("go", "build", "-o", path, "nsenter-cpp.example/tests/conformance/probe").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", "-o", path,
+		"nsenter-cpp.example/tests/conformance/probe").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, output)
 	}
 	return path
@@ -48,7 +49,8 @@ func TestDebuggerFollowsIntoTheInitProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(testhelp.Deadline(t, time.Minute), "gdb", "-nx", "-batch",
-			"-ex", "set follow-fork-mode child", "-ex", "break main.main", "-ex", "run", "-ex", "backtrace 1", "-ex", "kill", program)
+			"-ex", "set follow-fork-mode child", "-ex", "break main.main", "-ex", "run", "-ex",
+			"backtrace 1", "-ex", "kill", program)
 		cmd.Env = append(os.Environ(), "_LIBCONTAINER_INITPIPE=3", variable)
 		cmd.ExtraFiles = []*os.File{theirs}
 		cmd.WaitDelay = time.Second
@@ -118,7 +120,8 @@ func TestReturnProbe(t *testing.T) {
 	if err := write("events/"+event+"/enable", "1"); err != nil {
 		t.Fatal(err)
 	}
-	r := request{program: program, message: bootstrap.Message{Create: bootstrap.Mount}, env: []string{"NSEXEC_COPY_MEMORY=1"}}
+	r := request{program: program, message: bootstrap.Message{Create: bootstrap.Mount},
+		env: []string{"NSEXEC_COPY_MEMORY=1"}}
 	l := r.launchAll(t)
 	l.mustRun(t)
 	if !strings.Contains(l.log, "NSEXEC_COPY_MEMORY is set") {

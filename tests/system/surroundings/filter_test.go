@@ -19,8 +19,8 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// filtered executes the launched program with a seccomp filter that refuses a system call: "NUMBER MASK", where the call
-// is refused if its first argument has a bit of the mask, or always if that is 0.
+// filtered executes the launched program with a seccomp filter that refuses a system call: "NUMBER MASK", where the
+// call is refused if its first argument has a bit of the mask, or always if that is 0.
 func filtered(arguments string) {
 	runtime.LockOSThread()
 	var number, mask uint64
@@ -56,7 +56,8 @@ func filtered(arguments string) {
 	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, setNoNewPrivs, 1, 0, 0, 0, 0); errno != 0 {
 		os.Exit(3)
 	}
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, setSeccomp, modeFilter, uintptr(unsafe.Pointer(&fprog))); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, setSeccomp, modeFilter,
+		uintptr(unsafe.Pointer(&fprog))); errno != 0 {
 		os.Exit(3)
 	}
 	env := []string{role + "=init"}

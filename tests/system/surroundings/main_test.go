@@ -2,9 +2,9 @@
 
 //go:build linux && gc && go1.22
 
-// Package surroundings launches where a clone is not what it is elsewhere: from the leader of a session with a terminal,
-// beside threads that a preloaded library has started, under a debugger, from a library that a running program loads, and
-// where filters refuse what the core would like to do.
+// Package surroundings launches where a clone is not what it is elsewhere: from the leader of a session with a
+// terminal, beside threads that a preloaded library has started, under a debugger, from a library that a running
+// program loads, and where filters refuse what the core would like to do.
 //
 // The test binary is both sides: with a role in its environment it is the program that is launched.
 package surroundings
@@ -225,7 +225,8 @@ func describe(status syscall.WaitStatus) string {
 func (l *launch) mustRun(t testing.TB) {
 	t.Helper()
 	if l.Init == 0 || l.lost || l.status != nil {
-		t.Errorf("the init process does not run: lost %v, launched process: %v, standard error: %q, log:\n%s", l.lost, l.status, l.stderr, l.log)
+		t.Errorf("the init process does not run: lost %v, launched process: %v, standard error: %q, log:\n%s", l.lost,
+			l.status, l.stderr, l.log)
 	}
 	l.end(t)
 }

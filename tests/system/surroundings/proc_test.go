@@ -16,8 +16,8 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// What docs/protocol.md says of paths that are all of one process: something mounted over them is not looked at. With a path
-// of another process among them each is opened.
+// What docs/protocol.md says of paths that are all of one process: something mounted over them is not looked at. With a
+// path of another process among them each is opened.
 func TestNamespacesMountedOver(t *testing.T) {
 	require.Root(t)
 	const kinds = bootstrap.Net | bootstrap.UTS | bootstrap.IPC
@@ -41,12 +41,14 @@ func TestNamespacesMountedOver(t *testing.T) {
 			r := request{message: bootstrap.Message{Join: test.join}}
 			r.prepare = func(cmd *exec.Cmd) {
 				cmd.Path = "/bin/sh"
-				cmd.Args = []string{"sh", "-c", fmt.Sprintf("mount --bind /proc/%d/ns /proc/%d/ns && exec %s", over, named, executable)}
+				cmd.Args = []string{"sh", "-c", fmt.Sprintf("mount --bind /proc/%d/ns /proc/%d/ns && exec %s",
+					over, named, executable)}
 				cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			}
 			l := r.launchAll(t)
 			if l.Init != 0 && !l.lost {
-				if got, want := testhelp.NamespaceOf(t, l.Init, bootstrap.Net), testhelp.NamespaceOf(t, test.want, bootstrap.Net); got != want {
+				if got, want := testhelp.NamespaceOf(t, l.Init, bootstrap.Net),
+					testhelp.NamespaceOf(t, test.want, bootstrap.Net); got != want {
 					t.Errorf("in %s, want %s", got, want)
 				}
 			}

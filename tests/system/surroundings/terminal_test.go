@@ -29,7 +29,8 @@ func terminal(t testing.TB) (master, slave *os.File) {
 		request uintptr
 		value   *int32
 	}{{syscall.TIOCSPTLCK, &unlock}, {syscall.TIOCGPTN, &number}} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), call.request, uintptr(unsafe.Pointer(call.value))); errno != 0 {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), call.request,
+			uintptr(unsafe.Pointer(call.value))); errno != 0 {
 			t.Fatal(errno)
 		}
 	}
@@ -41,8 +42,8 @@ func terminal(t testing.TB) (master, slave *os.File) {
 	return master, slave
 }
 
-// When a session's leader that has a terminal ends, the kernel sends SIGHUP to all in its foreground. The launched process
-// can be such a leader, and the init process is in its session until it starts one of its own.
+// When a session's leader that has a terminal ends, the kernel sends SIGHUP to all in its foreground. The launched
+// process can be such a leader, and the init process is in its session until it starts one of its own.
 func TestSessionLeaderWithATerminal(t *testing.T) {
 	require.Root(t)
 	for _, kind := range []struct {
@@ -53,7 +54,8 @@ func TestSessionLeaderWithATerminal(t *testing.T) {
 		{"netlink with a new mount namespace", request{message: bootstrap.Message{Create: bootstrap.Mount}}},
 		{"netlink with a new pid namespace", request{message: bootstrap.Message{Create: bootstrap.PID}}},
 		{"netlink with a helper", request{message: bootstrap.Message{Create: bootstrap.User,
-			UIDMap: []bootstrap.IDRange{{Outside: 100000, Count: 65536}}, GIDMap: []bootstrap.IDRange{{Outside: 100000, Count: 65536}}}}},
+			UIDMap: []bootstrap.IDRange{{Outside: 100000, Count: 65536}},
+			GIDMap: []bootstrap.IDRange{{Outside: 100000, Count: 65536}}}}},
 		{"netlink with a copy", request{env: []string{"NSEXEC_COPY_MEMORY=1"}}},
 		{"classic", request{classic: true}},
 		{"classic with a copy", request{classic: true, env: []string{"NSEXEC_COPY_MEMORY=1"}}},

@@ -24,7 +24,8 @@ func compile(t testing.TB, source string, withCore bool) string {
 	_, err := exec.LookPath("g++")
 	require.That(t, err == nil, "g++")
 	library := filepath.Join(t.TempDir(), strings.TrimSuffix(source, filepath.Ext(source))+".so")
-	arguments := []string{"-std=c++20", "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-O1", "-o", library, filepath.Join("testdata", source), "-pthread"}
+	arguments := []string{"-std=c++20", "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-O1", "-o", library,
+		filepath.Join("testdata", source), "-pthread"}
 	if withCore {
 		core, err := filepath.Glob("../../../cpp/*.cc")
 		if err != nil || len(core) == 0 {
@@ -48,8 +49,10 @@ func TestPreloadedThread(t *testing.T) {
 		request
 	}{
 		{"nothing", request{}},
-		{"create", request{message: bootstrap.Message{Create: bootstrap.Mount | bootstrap.PID | bootstrap.UTS | bootstrap.IPC}}},
-		{"create with a helper", request{message: bootstrap.Message{Create: bootstrap.User | bootstrap.Mount, UIDMap: maps, GIDMap: maps}}},
+		{"create", request{message: bootstrap.Message{Create: bootstrap.Mount | bootstrap.PID |
+			bootstrap.UTS | bootstrap.IPC}}},
+		{"create with a helper", request{message: bootstrap.Message{Create: bootstrap.User |
+			bootstrap.Mount, UIDMap: maps, GIDMap: maps}}},
 		{"join", request{message: bootstrap.Message{Join: []bootstrap.Join{
 			{Kind: bootstrap.Mount, Path: fmt.Sprintf("/proc/%d/ns/mnt", os.Getpid())},
 			{Kind: bootstrap.Net, Path: fmt.Sprintf("/proc/%d/ns/net", os.Getpid())}}}}},
@@ -70,7 +73,8 @@ func TestPreloadedThread(t *testing.T) {
 		})
 	}
 	t.Run("failure", func(t *testing.T) {
-		l := request{env: []string{preload}, message: bootstrap.Message{Join: []bootstrap.Join{{Kind: bootstrap.Net, Path: "/etc/passwd"}}}}.launchAll(t)
+		l := request{env: []string{preload},
+			message: bootstrap.Message{Join: []bootstrap.Join{{Kind: bootstrap.Net, Path: "/etc/passwd"}}}}.launchAll(t)
 		if l.status == nil || strings.Count(l.log, `"fatal"`) != 1 || !strings.Contains(l.log, "it is no namespace") {
 			t.Errorf("the launched process ended with %v, and said:\n%s", l.status, l.log)
 		}
@@ -100,7 +104,8 @@ func TestLoadedByARunningProgram(t *testing.T) {
 		}
 		cmd.WaitDelay = time.Second
 		output, err := cmd.CombinedOutput()
-		const refused = "FATAL: refused: a running program loads this code as a library (dlopen), and libc would wait for ever for the thread that does so\n"
+		const refused = "FATAL: refused: a running program loads this code as a library (dlopen), and libc would wait for " +
+			"ever for the thread that does so\n"
 		if !asked && (err != nil || string(output) != "loaded\n") {
 			t.Errorf("not asked for anything: %v, %q", err, output)
 		}

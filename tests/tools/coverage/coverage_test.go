@@ -15,7 +15,8 @@ import (
 func TestGcov(t *testing.T) {
 	lines := reachedLines{}
 	// Two objects, one after the other, as gcov prints them. A template's line is in both.
-	const output = `{"files": [{"file": "/src/cpp/a.h", "lines": [{"line_number": 3, "count": 0}, {"line_number": 4, "count": 0}]}]}
+	const output = `{"files": [{"file": "/src/cpp/a.h", "lines": [{"line_number": 3, "count": 0},
+  {"line_number": 4, "count": 0}]}]}
 {"files": [{"file": "/src/cpp/../cpp/a.h", "lines": [{"line_number": 3, "count": 2}]},
   {"file": "/src/tests/b.cc", "lines": [{"line_number": 1, "count": 1}]}]}`
 	if err := lines.addGcov([]byte(output), "/src/cpp"); err != nil {
@@ -78,7 +79,9 @@ func TestReport(t *testing.T) {
 		{low, "x.cc | b; | cannot be\n", "less than 97 %", false},
 	} {
 		var out strings.Builder
-		ok, err := report(&out, test.lines, reachedBranches{}, func(string) ([]byte, error) { return []byte(source), nil }, test.list)
+		ok, err := report(&out, test.lines, reachedBranches{}, func(string) ([]byte, error) {
+			return []byte(source), nil
+		}, test.list)
 		if err != nil || ok != test.ok || !strings.Contains(out.String(), test.says) {
 			t.Errorf("%q: got %v, %v and\n%s", test.list, ok, err, out.String())
 		}

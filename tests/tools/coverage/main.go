@@ -81,7 +81,8 @@ type tools struct{ protocol, injector string }
 
 func buildTools() (tools, error) {
 	t := tools{filepath.Join(buildFolder, "protocol.test"), "_build/inject/injector"}
-	if err := quietly("build-protocol", nil, "go", "test", "-c", "-o", t.protocol, "./tests/conformance/protocol"); err != nil {
+	if err := quietly("build-protocol", nil, "go", "test", "-c", "-o", t.protocol,
+		"./tests/conformance/protocol"); err != nil {
 		return t, err
 	}
 	return t, quietly("build-injector", nil, "scripts/sweep", "build")

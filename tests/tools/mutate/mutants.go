@@ -157,7 +157,8 @@ func (m *mutator) back(i int, delimiters ...string) int {
 
 // InExpression tells whether a closing brace ends an initializer and not a block.
 func (m *mutator) inExpression(i int) bool {
-	return !m.is(m.partner[i]-1, ")", ";", "{", "}", "else", "do", "const") && m.is(i+1, ".", ")", ",", "==", "!=", "<", ">", ";")
+	return !m.is(m.partner[i]-1, ")", ";", "{", "}", "else", "do", "const") &&
+		m.is(i+1, ".", ")", ",", "==", "!=", "<", ">", ";")
 }
 
 func (m *mutator) forward(i int, delimiters ...string) int {
@@ -249,7 +250,8 @@ func (m *mutator) numbers(i int) {
 	}
 	const operators = " + - * / % << >> == != < <= > >= & "
 	isOperator := func(i int) bool {
-		return i >= 0 && i < len(m.tokens) && m.tokens[i].kind == punctuation && strings.Contains(operators, " "+m.tokens[i].text+" ")
+		return i >= 0 && i < len(m.tokens) && m.tokens[i].kind == punctuation &&
+			strings.Contains(operators, " "+m.tokens[i].text+" ")
 	}
 	// One more than a whole bound is what the other operator is.
 	if m.is(i-1, "<", "<=", ">", ">=") && !isOperator(i+1) {

@@ -150,7 +150,8 @@ func TestKeysDoNotDependOnWhereTheyAre(t *testing.T) {
 }
 
 func TestEquivalents(t *testing.T) {
-	list, err := parseEquivalents("# comment\n\na.cc | bound: x <= y\n    they are never equal\na.cc | bound: x <= y\n    nor here\n")
+	list, err := parseEquivalents("# comment\n\na.cc | bound: x <= y\n    they are never equal\na.cc | " +
+		"bound: x <= y\n    nor here\n")
 	want := equivalents{"a.cc | bound: x <= y": {"they are never equal", "nor here"}}
 	if err != nil || !reflect.DeepEqual(list, want) {
 		t.Errorf("got %v, %v", list, err)

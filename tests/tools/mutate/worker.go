@@ -243,7 +243,8 @@ func ownTests(file string) []string {
 
 // Order puts the programs first that test the file itself, then those of whole launches.
 func (w *worker) order(file string) []program {
-	names := append(ownTests(file), "nsexec_scripted_test", "nsexec_test", "netlink_scripted_test", "classic_scripted_test")
+	names := append(ownTests(file), "nsexec_scripted_test", "nsexec_test",
+		"netlink_scripted_test", "classic_scripted_test")
 	rank := func(p program) int {
 		for i, name := range names {
 			if p.name == name {
@@ -338,7 +339,8 @@ func (w *worker) compileTo(source, root, object string, more []string) bool {
 			continue
 		}
 		for _, folder := range []string{"/cpp", "/tests/unit"} {
-			if rest := strings.TrimPrefix(strings.TrimPrefix(word, "-I"), w.base.root+folder); rest != strings.TrimPrefix(word, "-I") &&
+			if rest := strings.TrimPrefix(strings.TrimPrefix(word, "-I"), w.base.root+folder); rest != strings.TrimPrefix(word,
+				"-I") &&
 				(rest == "" || rest[0] == '/') {
 				word = strings.Replace(word, w.base.root, root, 1)
 				break

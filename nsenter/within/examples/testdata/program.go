@@ -26,5 +26,6 @@ func main() {
 		interfaces = append(interfaces, i.Name)
 	}
 	fmt.Printf("pid %d uid %d host %s root %s secret %q processes %d interfaces %s\n", os.Getpid(), os.Getuid(), host,
-		strings.ReplaceAll(strings.Join(entries, ","), "/", ""), os.Getenv("SECRET"), len(processes), strings.Join(interfaces, ","))
+		strings.ReplaceAll(strings.Join(entries, ","), "/", ""), os.Getenv("SECRET"), len(processes),
+		strings.Join(interfaces, ","))
 }

@@ -105,7 +105,8 @@ func captureHere(s scenario) error {
 		}
 	}
 	syscall.Umask(0)
-	for _, dir := range []string{"/mnt/bundle", "/mnt/state", "/mnt/rootfs/bin", "/mnt/rootfs/proc", "/mnt/rootfs/dev", "/mnt/rootfs/sys"} {
+	for _, dir := range []string{"/mnt/bundle", "/mnt/state", "/mnt/rootfs/bin", "/mnt/rootfs/proc",
+		"/mnt/rootfs/dev", "/mnt/rootfs/sys"} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
@@ -118,7 +119,8 @@ func captureHere(s scenario) error {
 		}
 	}
 	if s.user != 0 {
-		for _, path := range []string{"/mnt/state", "/mnt/bundle", "/mnt/rootfs", "/mnt/rootfs/proc", "/mnt/rootfs/dev", "/mnt/rootfs/sys"} {
+		for _, path := range []string{"/mnt/state", "/mnt/bundle", "/mnt/rootfs", "/mnt/rootfs/proc",
+			"/mnt/rootfs/dev", "/mnt/rootfs/sys"} {
 			if err := os.Chown(path, s.user, s.user); err != nil {
 				return err
 			}
@@ -139,7 +141,8 @@ func captureHere(s scenario) error {
 		defer s.runc("delete", "--force", "c")
 		args = append(append([]string{"exec"}, s.exec...), "c", "/bin/busybox", "true")
 	}
-	traced := s.command("strace", append([]string{"-f", "-e", "trace=write,sendto", "-xx", "-s", "65536", "-o", "/mnt/state/trace",
+	traced := s.command("strace", append([]string{"-f", "-e", "trace=write,sendto", "-xx", "-s", "65536",
+		"-o", "/mnt/state/trace",
 		"/mnt/runc", "--root", "/mnt/state"}, args...)...)
 	// The container may well fail after the message, for which an unprivileged strace is enough.
 	noise, _ := runToEnd(traced)
@@ -155,7 +158,8 @@ func captureHere(s scenario) error {
 		return err
 	}
 	release := strings.Fields(string(version))[2]
-	fmt.Printf("[captured-%s]\ncaptured: runc %s, `runc %s` (tests/conformance/vectors/capture -only %s)\n", s.name, release, strings.Join(args, " "), s.name)
+	fmt.Printf("[captured-%s]\ncaptured: runc %s, `runc %s` (tests/conformance/vectors/capture -only %s)\n", s.name,
+		release, strings.Join(args, " "), s.name)
 	dissect(message)
 	fmt.Println()
 	return nil

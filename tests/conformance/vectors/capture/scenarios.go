@@ -37,15 +37,23 @@ const baseConfig = `{
 }`
 
 const (
-	stays   = `{"process": {"args": ["/bin/busybox", "sleep", "1000"]}}`
-	oom300  = `{"process": {"oomScoreAdj": 300}}`
-	usual   = "pid ipc uts mount network cgroup"
-	mapped  = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}], "gidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}]}}`
-	oneID   = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}], "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]}}`
-	subIDs  = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 200000, "size": 65535}], "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 200000, "size": 65535}]}}`
-	lines7  = `{"linux": {"uidMappings": [` + seven + `], "gidMappings": [` + seven + `]}}`
-	seven   = `{"containerID": 0, "hostID": 100000, "size": 1}, {"containerID": 1, "hostID": 100010, "size": 1}, {"containerID": 2, "hostID": 100020, "size": 1}, {"containerID": 3, "hostID": 100030, "size": 1}, {"containerID": 4, "hostID": 100040, "size": 1}, {"containerID": 5, "hostID": 100050, "size": 1}, {"containerID": 6, "hostID": 100060, "size": 1000}`
-	offsets = `{"linux": {"timeOffsets": {"monotonic": {"secs": 3600, "nanosecs": 5}, "boottime": {"secs": 7200, "nanosecs": 0}}}}`
+	stays  = `{"process": {"args": ["/bin/busybox", "sleep", "1000"]}}`
+	oom300 = `{"process": {"oomScoreAdj": 300}}`
+	usual  = "pid ipc uts mount network cgroup"
+	mapped = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}], "gidMappings": ` +
+		`[{"containerID": 0, "hostID": 100000, "size": 65536}]}}`
+	oneID = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}], "gidMappings": ` +
+		`[{"containerID": 0, "hostID": 1000, "size": 1}]}}`
+	subIDs = `{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": ` +
+		`200000, "size": 65535}], "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, ` +
+		`"hostID": 200000, "size": 65535}]}}`
+	lines7 = `{"linux": {"uidMappings": [` + seven + `], "gidMappings": [` + seven + `]}}`
+	seven  = `{"containerID": 0, "hostID": 100000, "size": 1}, {"containerID": 1, "hostID": 100010, "size": 1}, ` +
+		`{"containerID": 2, "hostID": 100020, "size": 1}, {"containerID": 3, "hostID": 100030, "size": 1}, {"containerID": ` +
+		`4, "hostID": 100040, "size": 1}, {"containerID": 5, "hostID": 100050, "size": 1}, {"containerID": 6, ` +
+		`"hostID": 100060, "size": 1000}`
+	offsets = `{"linux": {"timeOffsets": {"monotonic": {"secs": 3600, "nanosecs": 5}, "boottime": ` +
+		`{"secs": 7200, "nanosecs": 0}}}}`
 )
 
 var scenarios = []scenario{
@@ -55,15 +63,20 @@ var scenarios = []scenario{
 	{name: "run-mount-only", namespaces: "mount"},
 	{name: "run-oom", namespaces: usual, patches: []string{`{"process": {"oomScoreAdj": 500}}`}},
 	{name: "run-join-net", namespaces: "pid ipc uts mount network:/mnt/ns/net", fixture: "plain"},
-	{name: "run-join-net-ipc-uts", namespaces: "pid mount cgroup network:/mnt/ns/net ipc:/mnt/ns/ipc uts:/mnt/ns/uts", fixture: "plain"},
+	{name: "run-join-net-ipc-uts", namespaces: "pid mount cgroup network:/mnt/ns/net ipc:/mnt/ns/ipc uts:/mnt/ns/uts",
+		fixture: "plain"},
 	{name: "run-join-pid", namespaces: "ipc uts mount network pid:/proc/4711/ns/pid", fixture: "plain"},
-	{name: "run-join-cgroup-time", namespaces: "pid ipc uts mount cgroup:/mnt/ns/cgroup time:/mnt/ns/time", fixture: "plain"},
-	{name: "run-join-user-net", namespaces: "pid ipc uts mount user:/mnt/ns/user network:/mnt/ns/net", fixture: "user", patches: []string{mapped}},
-	{name: "run-join-user-all", namespaces: "mount user:/mnt/ns/user network:/mnt/ns/net ipc:/mnt/ns/ipc uts:/mnt/ns/uts pid:/mnt/ns/pid cgroup:/mnt/ns/cgroup", fixture: "user", patches: []string{mapped}},
+	{name: "run-join-cgroup-time", namespaces: "pid ipc uts mount cgroup:/mnt/ns/cgroup time:/mnt/ns/time",
+		fixture: "plain"},
+	{name: "run-join-user-net", namespaces: "pid ipc uts mount user:/mnt/ns/user network:/mnt/ns/net", fixture: "user",
+		patches: []string{mapped}},
+	{name: "run-join-user-all", namespaces: "mount user:/mnt/ns/user network:/mnt/ns/net ipc:/mnt/ns/ipc " +
+		"uts:/mnt/ns/uts pid:/mnt/ns/pid cgroup:/mnt/ns/cgroup", fixture: "user", patches: []string{mapped}},
 	{name: "run-user", namespaces: usual + " user", patches: []string{mapped}},
 	{name: "run-user-oom", namespaces: usual + " user", patches: []string{mapped, oom300}},
 	{name: "run-user-seven-lines", namespaces: usual + " user", patches: []string{lines7}},
-	{name: "run-user-join-net", namespaces: "pid ipc uts mount user network:/mnt/ns/net", fixture: "plain", patches: []string{mapped}},
+	{name: "run-user-join-net", namespaces: "pid ipc uts mount user network:/mnt/ns/net", fixture: "plain",
+		patches: []string{mapped}},
 	{name: "run-time", namespaces: usual + " time", patches: []string{offsets}},
 	{name: "run-user-time", namespaces: usual + " time user", patches: []string{mapped, offsets}},
 	{name: "rootless", user: 1000, namespaces: "pid ipc uts mount user", patches: []string{oneID}},

@@ -28,7 +28,8 @@ type suite struct {
 func allSuites() ([]suite, error) {
 	var suites []suite
 	for _, check := range []string{
-		"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet", "staticcheck", "clang-tidy",
+		"gofmt", "clang-format", "spdx", "nolint", "columns", "subjects", "shellcheck", "vet", "staticcheck",
+		"clang-tidy",
 	} {
 		suites = append(suites, oneRow("lint "+check, command("scripts/lint", check)))
 	}
@@ -78,7 +79,9 @@ func oneRow(name string, run func(string) []row) suite {
 // QuickSuites is what `make quick` runs before each commit: it has to end within a minute.
 func quickSuites() []suite {
 	var suites []suite
-	for _, check := range []string{"gofmt", "clang-format", "spdx", "nolint", "shellcheck", "vet"} {
+	for _, check := range []string{
+		"gofmt", "clang-format", "spdx", "nolint", "columns", "subjects", "shellcheck", "vet",
+	} {
 		suites = append(suites, oneRow("quick "+check, command("scripts/lint", check)))
 	}
 	suites = append(suites, oneRow("quick cpp debug", ctest("ci-debug")))

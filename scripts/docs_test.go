@@ -116,7 +116,7 @@ var (
 	nameLike  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*((::|\.)[A-Za-z_][A-Za-z0-9_]*)*(\(\))?$`)
 	word      = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 	comment   = regexp.MustCompile(`//.*`)
-	isSource  = regexp.MustCompile(`^(cpp|launch|nsenter|internal|tests)/.*\.(cc|h|c|go)$`)
+	isSource  = regexp.MustCompile(`^(cpp|parent|nsenter|internal|tests)/.*\.(cc|h|c|go)$`)
 	stepLike  = regexp.MustCompile(`^\| [0-9]+ \|`)
 	notInTree = regexp.MustCompile(`^(\.git|_.*)$`)
 )

@@ -60,7 +60,8 @@ Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log) {
     log.Debug("created init process ", init);
     RETURN_IF_ERROR(copy.RequireLaunchedProcess());
     // A parent that reaps whoever ends has taken the helper already if the init process has got its
-    // number. Then `stage1_pid` names nobody any more, and it would wait for the init process instead.
+    // number. Then `stage1_pid` names nobody any more, and it would wait for the init process
+    // instead.
     return WriteNetlinkReply(pipe, stage1 == init ? kNobody : stage1, init);
   };
   const auto leave = [&] { return copy.Finish(); };

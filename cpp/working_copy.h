@@ -14,7 +14,8 @@ namespace nsenter {
 /// A process with threads cannot change its namespaces, and a library that was preloaded
 /// (/etc/ld.so.preload) may have started some before us. Then a copy of the process, which has one
 /// thread, does all that the launched process would do, and that one waits for it and ends as it
-/// does. To the parent the copy is what `stage1_pid` names: a child of its own that ends once it has replied.
+/// does. To the parent the copy is what `stage1_pid` names: a child of its own that ends once it
+/// has replied.
 class WorkingCopy {
  public:
   /// None: the launched process does its work itself.

@@ -18,7 +18,8 @@
 namespace nsenter {
 namespace {
 
-// Messages are put together here only where a test is about sizes; all others are in tests/conformance/vectors.
+// Messages are put together here only where a test is about sizes; all others are in
+// tests/conformance/vectors.
 
 template <typename Number>
 std::string Bytes(Number number) {

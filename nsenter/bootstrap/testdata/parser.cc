@@ -2,7 +2,8 @@
 //
 // The C++ parser as a process that answers: on standard input u32 length and message, again and
 // again; on standard output u32 length and either "error", TEXT or "ok", FIELD VALUE, ..., each
-// followed by a NUL, which no text has inside. Fields are those of tests/conformance/vectors/README.md.
+// followed by a NUL, which no text has inside. Fields are those of
+// tests/conformance/vectors/README.md.
 
 #include "netlink_message.h"
 

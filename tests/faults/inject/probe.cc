@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The program under test, in C++ and small, so that thousands of launches take little time. It
-// keeps the contract of tests/conformance/probe, and also says whether libc still knows who it is. Arguments
-// like nofile=5 are limits that it gives itself when nsexec begins: with so little nothing could
-// have been started. With tell-dumpable it says whether it is, and with threads it has a second
-// thread.
+// keeps the contract of tests/conformance/probe, and also says whether libc still knows who it is.
+// Arguments like nofile=5 are limits that it gives itself when nsexec begins: with so little
+// nothing could have been started. With tell-dumpable it says whether it is, and with threads it
+// has a second thread.
 
 #include "mark.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A C program that keeps the contract of tests/conformance/probe and, in between, says whether what nsexec()
-// has returned in is a sound C process: libc's idea of the thread, descriptors, signals.
+// A C program that keeps the contract of tests/conformance/probe and, in between, says whether what
+// nsexec() has returned in is a sound C process: libc's idea of the thread, descriptors, signals.
 
 #define _GNU_SOURCE
 

@@ -144,6 +144,7 @@ func (r *report) markdown() string {
 		"have been reaped. *Itself* is runc's C code measured a second time: 1 within its 99.9%% "+
 		"interval, or the run is void.\n",
 		r.rounds, smallLayouts, largeLayouts)
+	b.WriteString("\n## In short\n\nThere is no ratio where an interval contains zero.\n\n" + r.summary())
 
 	for _, quantity := range []struct{ name, title, plot string }{
 		{"total_ns", totalHeading, "total.svg"}, {"reply_ns", replyHeading, "reply.svg"},
@@ -272,29 +273,7 @@ func (r *report) write(dir, text string) error {
 			return err
 		}
 	}
-	if r.command != makeBench {
-		return nil
-	}
-	return r.writeReadme(filepath.Join(repoRoot(), "README.md"))
-}
-
-// Between these lines of the README stands what the last run of make bench has found.
-const (
-	readmeBegin = "<!-- Written by make bench: begin -->\n"
-	readmeEnd   = "<!-- Written by make bench: end -->\n"
-)
-
-func (r *report) writeReadme(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), readmeBegin)
-	_, after, ended := strings.Cut(rest, readmeEnd)
-	if !found || !ended {
-		return fmt.Errorf("%s has no place for the figures: %q and %q", file, readmeBegin, readmeEnd)
-	}
-	return os.WriteFile(file, []byte(before+readmeBegin+r.summary()+readmeEnd+after), 0o644)
+	return nil
 }
 
 // Summary is the short form of the report.
@@ -338,5 +317,5 @@ func (r *report) summary() string {
 				fmt.Sprintf("%.2f", mine/stock))
 		}
 	}
-	return fmt.Sprintf("`%s`, %d rounds, medians, on: %s.\n\n%s", r.command, r.rounds, r.machine, t.text.String())
+	return t.text.String()
 }

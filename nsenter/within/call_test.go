@@ -271,9 +271,8 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		defer theirs.Close()
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
-	s := &Session{running: &running{init: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
-	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) ||
-		err.Error() != "within: a result of 101 bytes: within: too large" {
+	s := &Session{running: &running{process: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
+	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -456,7 +455,7 @@ func TestFullSocket(t *testing.T) {
 		select {
 		case err = <-small:
 		case <-time.After(short / 4):
-			s.running.init.Kill()
+			s.running.process.Kill()
 			<-small
 			t.Fatalf("with %d calls before it, a call does not return when its context ends", n)
 		}
@@ -513,7 +512,7 @@ func TestProcessThatDoesNotRead(t *testing.T) {
 		}
 	case <-time.After(short):
 		t.Error("Close does not return")
-		s.running.init.Kill()
+		s.running.process.Kill()
 	}
 	if err := <-large; err != ErrClosed {
 		t.Errorf("the large call: %v", err)

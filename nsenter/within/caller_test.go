@@ -168,7 +168,7 @@ func init() {
 		defer sleep.Wait()
 		defer sleep.Process.Kill()
 		pid := sleep.Process.Pid
-		pidfd, err := sleep.running.init.Pidfd()
+		pidfd, err := sleep.running.process.Pidfd()
 		if err != nil {
 			return err
 		}

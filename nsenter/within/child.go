@@ -128,7 +128,7 @@ func (c *childProcess) serve() {
 			if c.reaps {
 				defer outliveChildren()
 			}
-			c.run(ctx, f)
+			c.answerCall(ctx, f)
 			return
 		case frameCancel:
 			c.cancel(f.id)
@@ -184,9 +184,9 @@ func (c *childProcess) enter(f frame) context.Context {
 	return ctx
 }
 
-// run runs a call and answers.
-func (c *childProcess) run(ctx context.Context, f frame) {
-	run(ctx, f.name, f.body, func(result []byte, err error) {
+// answerCall runs the function that is called and answers.
+func (c *childProcess) answerCall(ctx context.Context, f frame) {
+	runFunction(ctx, f.name, f.body, func(result []byte, err error) {
 		if err == nil && len(result) > c.limit {
 			err = errResult(f.name, len(result))
 		}
@@ -212,8 +212,8 @@ func (c *childProcess) cancel(id uint64) {
 	}
 }
 
-// run runs a function and answers, whichever way the function comes to its end.
-func run(ctx context.Context, name string, argument []byte, answer func(result []byte, err error)) {
+// runFunction runs a function and answers, whichever way the function comes to its end.
+func runFunction(ctx context.Context, name string, argument []byte, answer func(result []byte, err error)) {
 	f, found := functions.find(name)
 	if !found {
 		answer(nil, fmt.Errorf("%w: %q", ErrNotRegistered, name))

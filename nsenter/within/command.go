@@ -53,7 +53,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, number, err := c.Proc.launch(ctx, c)
+	r, err := c.Proc.startChild(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -65,13 +65,13 @@ func (c *Cmd) Start(ctx context.Context) error {
 	frame{
 		kind:   frameExec,
 		id:     bare,
-		number: int64(number),
+		number: int64(r.program),
 		name:   c.Path,
 		body:   arguments,
 	}.write(r.requests)
 	// INITPIPE is closed by what makes the program run.
 	if f, err := readFrame(r.answers, defaultMaxMessage); err == nil {
-		r.init.Kill()
+		r.process.Kill()
 		state, _, _ := r.end()
 		switch {
 		case ctx.Err() != nil:
@@ -81,7 +81,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 		}
 		return &ExitError{state}
 	}
-	c.running, c.Process = r, r.init.Process
+	c.running, c.Process = r, r.process.Process
 	return nil
 }
 

@@ -5,7 +5,9 @@
 package within
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -141,4 +143,33 @@ func (s sentError) received() error {
 		}
 	}
 	return e
+}
+
+// errorSize is how large an error can be when it is sent, whatever MaxMessage is.
+const errorSize = 64 << 10
+
+func encodeError(err error, limit int) []byte {
+	s := sendable(err)
+	limit = max(limit, errorSize)
+	for {
+		var buffer bytes.Buffer
+		gob.NewEncoder(&buffer).Encode(s) // of a type that can be encoded
+		if buffer.Len() <= limit {
+			return buffer.Bytes()
+		}
+		s.Text, s.Stack = s.Text[:min(len(s.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
+	}
+}
+
+func decodeError(text []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("within: an error that cannot be decoded: %v", p)
+		}
+	}()
+	var s sentError
+	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&s); err != nil {
+		return fmt.Errorf("within: an error that cannot be decoded: %w", err)
+	}
+	return s.received()
 }

@@ -6,13 +6,14 @@ package within
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
+	"time"
 
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
@@ -78,134 +79,166 @@ func (p *Proc) maxMessage() int {
 	return defaultMaxMessage
 }
 
-// envInternal tells the child which of its descriptors are this package's, and what it has to know
-// before anything else: FIRST,COUNT,JOINED. From FIRST on there are COUNT descriptors: a program to be
-// executed and a copy of this program, if there are, namespaces, and at the end the socket for requests.
-// INITPIPE and LOGPIPE follow. JOINED is the namespaces that were joined, as a number.
-const envInternal = "_NSENTER_WITHIN"
+// Start starts a session. When ctx ends, the process is killed, and calls fail with context.Cause(ctx).
+func (p *Proc) Start(ctx context.Context) (*Session, error) {
+	r, err := p.startChild(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		running:  r,
+		limit:    p.maxMessage(),
+		ctx:      ctx,
+		patience: 5 * time.Second,
+		calls:    make(map[uint64]chan<- answer),
+		done:     make(chan struct{}),
+	}
+	// That it cannot be sent is seen by the reader.
+	setup := frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)}
+	if p.ReuseThreads {
+		setup.id = 1
+	}
+	s.send(setup)
+	go s.read()
+	return s, nil
+}
 
-// launch starts the child and returns when it is on its way to Init. With a command, nil for functions, that is
-// the caller's program, the child has it as a descriptor; the number is that there, or else -1.
-func (p *Proc) launch(ctx context.Context, c *Cmd) (r *running, number int, err error) {
+// call starts a process for this call only.
+func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+	if len(argument) > p.maxMessage() {
+		return nil, errArgument(name, len(argument))
+	}
+	s, err := p.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.do(ctx, frameLast, name, argument)
+	if err != nil {
+		s.running.process.Kill() // if it has not ended by itself
+	}
+	<-s.done
+	if err == nil {
+		err = s.output
+	}
+	return result, err
+}
+
+// startChild starts the process and returns when it is on its way to Init. c is the program that takes its place then,
+// nil for functions.
+func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	switch {
 	case child != nil:
-		return nil, -1, ErrNested
+		return nil, ErrNested
 	case !functions.frozen():
-		return nil, -1, ErrNoInit
+		return nil, ErrNoInit
 	}
-	namespaces, err := p.Target.open()
+	files, err := p.openFiles(c)
 	if err != nil {
-		return nil, -1, err
+		return nil, err
 	}
-	defer closeAll(namespaces)
-	message, err := p.message()
+	defer files.close()
+	message, err := p.message(files.joins)
 	if err != nil {
-		return nil, -1, err
+		return nil, err
 	}
-	joined := Namespaces(0)
-	for _, n := range namespaces {
-		joined |= n.kind
-	}
-	exposed := (joined|p.New)&(PID|Mount) != 0 && !noSealedCopy
-	files := p.ExtraFiles[:len(p.ExtraFiles):len(p.ExtraFiles)]
-	first := 3 + len(files)
-	number = -1
-	if c != nil && c.FromCaller {
-		program, err := openProgram(c.Path, exposed)
-		if err != nil {
-			return nil, -1, err
-		}
-		defer program.Close()
-		number = first
-		files = append(files, program)
-	}
-	for _, n := range namespaces {
-		message.Join = append(message.Join, bootstrap.Join{
-			Kind: n.kind,
-			Path: fmt.Sprintf("/proc/self/fd/%d", 3+len(files)),
-		})
-		files = append(files, n.file)
-	}
-	if len(files) > maxFiles {
-		return nil, -1, fmt.Errorf("within: %d files, namespaces among them, are more than %d", len(files), maxFiles)
-	}
-	if err := message.Validate(); err != nil {
-		return nil, -1, fmt.Errorf("within: %w", err)
-	}
-	path, copied, err := ownPath(exposed)
+	path, err := files.addSelf()
 	if err != nil {
-		return nil, -1, err
+		return nil, err
 	}
-	if copied != nil {
-		files = append(files, copied)
-	}
-	requests, theirs, err := requestSocket()
+	requests, err := files.addRequests()
 	if err != nil {
-		return nil, -1, err
+		return nil, err
 	}
-	defer theirs.Close()
-	files = append(files, theirs)
-	stdio, err := p.openStdio()
+	stdio, err := openStdio(p.Stdin, p.Stdout, p.Stderr)
 	if err != nil {
 		requests.Close()
-		return nil, -1, err
+		return nil, err
 	}
 	defer stdio.closeTheirs()
-	resolves := joined // by names, which a child that executes a program does not
+	resolves := files.joined() // by names, which a child that executes a program does not
 	if c != nil {
 		resolves = 0
 	}
-	cmd := &parent.Cmd{
-		Path: path,
-		Args: os.Args[:1],
-		Env: append(p.environment(resolves),
-			fmt.Sprintf("%s=%d,%d,%d", envInternal, first, 3+len(files)-first, joined)),
+	process, err := (&parent.Cmd{
+		Path:          path,
+		Args:          os.Args[:1],
+		Env:           append(p.environment(resolves), files.setting()),
 		Dir:           "/",
 		Stdin:         stdio.theirs[0],
 		Stdout:        stdio.theirs[1],
 		Stderr:        stdio.theirs[2],
-		ExtraFiles:    files,
+		ExtraFiles:    files.list,
 		Message:       message,
 		BeforeMessage: p.Started,
 		Logger:        p.Logger,
-	}
-	init, err := cmd.Start(ctx)
+	}).Start(ctx)
 	if err != nil {
 		requests.Close()
 		stdio.abandon()
-		return nil, -1, err
+		return nil, err
 	}
 	stdio.start()
-	return newRunning(init, requests, stdio), number, nil
+	return newRunning(process, files.program, requests, stdio), nil
 }
 
-// message is what is asked of the core, but for what is to be joined.
-func (p *Proc) message() (*bootstrap.Message, error) {
+// openFiles opens the namespaces to join and, for a c that is FromCaller, its program. The caller closes what it returns.
+func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
+	namespaces, err := p.Target.open()
+	if err != nil {
+		return nil, err
+	}
+	files := newChildFiles(p.ExtraFiles)
+	for _, n := range namespaces {
+		files.addNamespace(n)
+	}
+	files.isExposed = (files.joined()|p.New)&(PID|Mount) != 0 && !noSealedCopy
+	if c != nil && c.FromCaller {
+		if err := files.addProgram(c.Path); err != nil {
+			files.close()
+			return nil, err
+		}
+	}
+	if n := len(files.list); n > maxFiles {
+		files.close()
+		return nil, fmt.Errorf("within: %d files, namespaces among them, are more than %d", n, maxFiles)
+	}
+	return files, nil
+}
+
+// message is what is asked of the core. It is valid.
+func (p *Proc) message(joins []bootstrap.Join) (*bootstrap.Message, error) {
 	m := &bootstrap.Message{
+		Join:        joins,
 		Create:      p.New,
 		OOMScoreAdj: p.OOMScoreAdj,
 		TimeOffsets: p.TimeOffsets,
 	}
-	root := os.Geteuid() == 0
-	m.Rootless = !root
-	if !p.New.Has(User) {
-		if p.UIDMap != nil || p.GIDMap != nil {
-			return nil, fmt.Errorf("within: maps without a new user namespace")
-		}
-		return m, nil
+	m.Rootless = os.Geteuid() != 0
+	switch {
+	case p.New.Has(User):
+		p.mapIDs(m)
+	case p.UIDMap != nil || p.GIDMap != nil:
+		return nil, errors.New("within: maps without a new user namespace")
 	}
+	if err := m.Validate(); err != nil {
+		return nil, fmt.Errorf("within: %w", err)
+	}
+	return m, nil
+}
+
+// mapIDs says who is who in a new user namespace.
+func (p *Proc) mapIDs(m *bootstrap.Message) {
 	m.UIDMap, m.GIDMap = p.UIDMap, p.GIDMap
 	if m.UIDMap == nil && m.GIDMap == nil {
 		m.UIDMap = []IDRange{{Inside: 0, Outside: uint32(os.Geteuid()), Count: 1}}
 		m.GIDMap = []IDRange{{Inside: 0, Outside: uint32(os.Getegid()), Count: 1}}
 	}
 	// The groups of the caller are nobody in there, and would still open files.
-	m.DropGroups = root
-	if !root {
+	m.DropGroups = !m.Rootless
+	if m.Rootless {
 		m.UIDMapTool, _ = exec.LookPath("newuidmap")
 		m.GIDMapTool, _ = exec.LookPath("newgidmap")
 	}
-	return m, nil
 }
 
 // ownVariables are about this program, wherever it runs.
@@ -246,15 +279,4 @@ func (p *Proc) environment(joined Namespaces) []string {
 
 func isInternal(name string) bool {
 	return name == envInternal || strings.HasPrefix(name, "_LIBCONTAINER_")
-}
-
-// requestSocket makes the socket on which the child is told what to do. Answers come on INITPIPE, which
-// the runtime polls: if it were the same socket, the runtime would be woken up whenever the child has
-// read a request, only to learn that it could write another one. Our end blocks, so it is not polled.
-func requestSocket() (ours, theirs *os.File, err error) {
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
-	}
-	return os.NewFile(uintptr(pair[0]), "requests"), os.NewFile(uintptr(pair[1]), "requests"), nil
 }

@@ -16,8 +16,9 @@ import (
 
 // running is a process of this package's, as its parent has it.
 type running struct {
-	init     *parent.Init
-	answers  io.Reader // of init.Conn; what the process has written is there to be read when it has ended
+	process  *parent.Init
+	program  int       // descriptor of a program that it has of the caller's, or -1
+	answers  io.Reader // of process.Conn; what the process has written is there to be read when it has ended
 	requests *os.File
 	stdio    *stdio
 	ended    chan struct{} // closed when the process has ended, before it is reaped
@@ -26,13 +27,21 @@ type running struct {
 // patienceForOthers is how long others may write to what a process has written to that has ended.
 var patienceForOthers = time.Second
 
-func newRunning(init *parent.Init, requests *os.File, stdio *stdio) *running {
-	r := &running{init, launcher.NewReader(init.Conn), requests, stdio, make(chan struct{})}
+// newRunning takes over the files.
+func newRunning(process *parent.Init, program int, requests *os.File, stdio *stdio) *running {
+	r := &running{
+		process:  process,
+		program:  program,
+		answers:  launcher.NewReader(process.Conn),
+		requests: requests,
+		stdio:    stdio,
+		ended:    make(chan struct{}),
+	}
 	go func() {
 		defer close(r.ended)
-		launcher.PeekStatus(init.Pid)
+		launcher.PeekStatus(process.Pid)
 		// Whoever else has its end of the socket, one that it has forked for instance, could keep us waiting for ever.
-		init.Conn.SetReadDeadline(time.Now().Add(patienceForOthers))
+		process.Conn.SetReadDeadline(time.Now().Add(patienceForOthers))
 	}()
 	return r
 }
@@ -56,7 +65,7 @@ func (r *running) sendNow(text []byte) (rest []byte) {
 // end waits for the end of the process and of what copies its output.
 func (r *running) end() (state *os.ProcessState, err, outputErr error) {
 	<-r.ended // nobody waits for its number any more when that may be another's
-	state, err = r.init.Wait()
+	state, err = r.process.Wait()
 	r.requests.Close()
 	return state, err, r.stdio.wait()
 }

@@ -113,20 +113,3 @@ func memfd(name string) (*os.File, error) {
 
 // maxFiles is how many descriptors a child can be given.
 const maxFiles = 180
-
-// ownPath is what the child executes, and the file that is there if it is a sealed copy. The child has to
-// be given the file too: when its files are put on their numbers, numbers above all of them are used on the
-// way, and what is there is lost.
-func ownPath(toSeal bool) (string, *os.File, error) {
-	if err := checkProc(); err != nil {
-		return "", nil, err
-	}
-	if !toSeal {
-		return ownProgram, nil, nil
-	}
-	file, err := sealed()
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), file, nil
-}

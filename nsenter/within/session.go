@@ -6,9 +6,7 @@ package within
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"sync"
@@ -45,50 +43,6 @@ type answer struct {
 	err    error
 }
 
-// Start starts a session. When ctx ends, the process is killed, and calls fail with context.Cause(ctx).
-func (p *Proc) Start(ctx context.Context) (*Session, error) {
-	r, _, err := p.launch(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &Session{
-		running:  r,
-		limit:    p.maxMessage(),
-		ctx:      ctx,
-		patience: 5 * time.Second,
-		calls:    make(map[uint64]chan<- answer),
-		done:     make(chan struct{}),
-	}
-	// That it cannot be sent is seen by the reader.
-	setup := frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)}
-	if p.ReuseThreads {
-		setup.id = 1
-	}
-	s.send(setup)
-	go s.read()
-	return s, nil
-}
-
-// call starts a process for this call only.
-func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
-	if len(argument) > p.maxMessage() {
-		return nil, errArgument(name, len(argument))
-	}
-	s, err := p.Start(ctx)
-	if err != nil {
-		return nil, err
-	}
-	result, err := s.do(ctx, frameLast, name, argument)
-	if err != nil {
-		s.running.init.Kill() // if it has not ended by itself
-	}
-	<-s.done
-	if err == nil {
-		err = s.output
-	}
-	return result, err
-}
-
 func (s *Session) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
 	if len(argument) > s.limit {
 		return nil, errArgument(name, len(argument))
@@ -105,7 +59,7 @@ func errResult(name string, size int) error {
 }
 
 // Pid is the process's number.
-func (s *Session) Pid() int { return s.running.init.Pid }
+func (s *Session) Pid() int { return s.running.process.Pid }
 
 // Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
 // returns when nothing of the session is left but what has left its process group. A process that does not end of
@@ -115,7 +69,7 @@ func (s *Session) Close() error {
 	s.closed = true
 	s.mutex.Unlock()
 	// Before anything is sent: a process that does not read holds up whoever sends.
-	timer := time.AfterFunc(s.patience, func() { s.running.init.Kill() })
+	timer := time.AfterFunc(s.patience, func() { s.running.process.Kill() })
 	defer timer.Stop()
 	s.send(frame{kind: frameBye})
 	<-s.done
@@ -216,12 +170,12 @@ func (s *Session) read() {
 	defer close(s.done)
 	err := s.readAnswers()
 	// Nothing is expected of it any more. If it is ending already, its status stays what it is.
-	s.running.init.Kill()
+	s.running.process.Kill()
 	state, _, outputErr := s.running.end()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.output = outputErr
-	switch fatal := s.running.init.Err(); {
+	switch fatal := s.running.process.Err(); {
 	case s.ctx.Err() != nil:
 		s.err = context.Cause(s.ctx)
 	case s.closed:
@@ -269,33 +223,4 @@ func (s *Session) readAnswers() error {
 			answers <- a
 		}
 	}
-}
-
-// errorSize is how large an error can be when it is sent, whatever MaxMessage is.
-const errorSize = 64 << 10
-
-func encodeError(err error, limit int) []byte {
-	s := sendable(err)
-	limit = max(limit, errorSize)
-	for {
-		var buffer bytes.Buffer
-		gob.NewEncoder(&buffer).Encode(s) // of a type that can be encoded
-		if buffer.Len() <= limit {
-			return buffer.Bytes()
-		}
-		s.Text, s.Stack = s.Text[:min(len(s.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
-	}
-}
-
-func decodeError(text []byte) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("within: an error that cannot be decoded: %v", p)
-		}
-	}()
-	var s sentError
-	if err := gob.NewDecoder(bytes.NewReader(text)).Decode(&s); err != nil {
-		return fmt.Errorf("within: an error that cannot be decoded: %w", err)
-	}
-	return s.received()
 }

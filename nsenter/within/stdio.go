@@ -24,7 +24,8 @@ type stdio struct {
 	errs   chan error
 }
 
-func (p *Proc) openStdio() (s *stdio, err error) {
+// openStdio opens pipes for what is no file. Who has called it calls closeTheirs in the end, and start or abandon.
+func openStdio(stdin io.Reader, stdout, stderr io.Writer) (s *stdio, err error) {
 	s = &stdio{}
 	defer func() {
 		if err != nil {
@@ -32,7 +33,7 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 			s.abandon()
 		}
 	}()
-	switch in := p.Stdin.(type) {
+	switch in := stdin.(type) {
 	case nil:
 	case *os.File:
 		s.theirs[0] = in
@@ -47,7 +48,7 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 			write.Close()
 		})
 	}
-	for i, out := range []io.Writer{p.Stdout, p.Stderr} {
+	for i, out := range []io.Writer{stdout, stderr} {
 		switch out := out.(type) {
 		case nil:
 			continue
@@ -55,7 +56,7 @@ func (p *Proc) openStdio() (s *stdio, err error) {
 			s.theirs[1+i] = out
 			continue
 		}
-		if i == 1 && sameWriter(p.Stdout, p.Stderr) {
+		if i == 1 && sameWriter(stdout, stderr) {
 			s.theirs[2] = s.theirs[1] // one pipe, so that the two do not write at the same time
 			continue
 		}

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // child is not nil in a process that this package has started.
@@ -133,7 +132,7 @@ func (c *childProcess) serve() {
 		case frameCancel:
 			c.cancel(f.id)
 		case frameExec:
-			c.fail(0, execute(f))
+			c.failProcess(execute(f))
 			os.Exit(1)
 		case frameBye:
 			os.Exit(0)
@@ -144,20 +143,20 @@ func (c *childProcess) serve() {
 // parentEnded ends this process and what it has started: all that has stayed in its process group.
 func (c *childProcess) parentEnded(err error) {
 	if errors.Is(err, ErrTooLarge) {
-		c.fail(0, err)
+		c.failProcess(err)
 	}
 	syscall.Kill(0, syscall.SIGKILL)
 	os.Exit(1)
 }
 
 func (c *childProcess) setUp(f frame) {
-	c.limit = int(f.number)
-	c.reuse = f.id == 1
+	c.limit = int(f.limit)
+	c.reuse = f.reuseThreads
 	if len(f.body) == 0 {
 		return
 	}
 	if err := os.Chdir(string(f.body)); err != nil {
-		c.fail(0, err)
+		c.failProcess(err)
 		os.Exit(1)
 	}
 }
@@ -168,15 +167,20 @@ func (c *childProcess) send(f frame) {
 	f.write(c.conn) // the reader sees that the parent has ended
 }
 
-func (c *childProcess) fail(id uint64, err error) {
+// failCall ends a call with an error, failProcess all of them.
+func (c *childProcess) failCall(id uint64, err error) {
 	c.send(frame{kind: frameError, id: id, body: encodeError(err, c.limit)})
+}
+
+func (c *childProcess) failProcess(err error) {
+	c.send(frame{kind: frameFailure, body: encodeError(err, c.limit)})
 }
 
 // enter makes the context of a call.
 func (c *childProcess) enter(f frame) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
-	if f.number > 0 {
-		ctx, cancel = context.WithTimeout(context.Background(), time.Duration(f.number))
+	if f.timeout > 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), f.timeout)
 	}
 	c.mutex.Lock()
 	c.calls[f.id] = cancel
@@ -191,7 +195,7 @@ func (c *childProcess) answerCall(ctx context.Context, f frame) {
 			err = errResult(f.name, len(result))
 		}
 		if err != nil {
-			c.fail(f.id, err)
+			c.failCall(f.id, err)
 		} else {
 			c.send(frame{kind: frameResult, id: f.id, body: result})
 		}

@@ -57,17 +57,13 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bare := uint64(0)
-	if c.Proc.Env == nil {
-		bare = 1
-	}
-	frame{kind: frameSetup, number: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(r.requests)
+	frame{kind: frameSetup, limit: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(r.requests)
 	frame{
-		kind:   frameExec,
-		id:     bare,
-		number: int64(r.program),
-		name:   c.Path,
-		body:   arguments,
+		kind:    frameExec,
+		program: int32(r.program),
+		dropOwn: c.Proc.Env == nil,
+		name:    c.Path,
+		body:    arguments,
 	}.write(r.requests)
 	// INITPIPE is closed by what makes the program run.
 	if f, err := readFrame(r.answers, defaultMaxMessage); err == nil {
@@ -76,7 +72,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case f.kind == frameError:
+		case f.kind == frameFailure:
 			return decodeError(f.body)
 		}
 		return &ExitError{state}
@@ -199,15 +195,15 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // execute makes this process, a child, run a program. It returns only if that is not possible.
 func execute(f frame) error {
 	arguments := strings.Split(string(f.body), "\x00")
-	if f.id == 1 {
+	if f.dropOwn {
 		for _, name := range ownVariables {
 			os.Unsetenv(name)
 		}
 	}
-	if f.number >= 0 {
+	if f.program >= 0 {
 		// Restores the limit of open files, which the runtime has raised, and finds nothing to execute.
 		syscall.Exec("", arguments, nil)
-		return execveat(int(f.number), f.name, arguments, os.Environ())
+		return execveat(int(f.program), f.name, arguments, os.Environ())
 	}
 	environment := os.Environ()
 	if _, found := os.LookupEnv("PATH"); !found {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"time"
 )
 
 // The two processes speak in frames: the parent on a socket for requests, the child on the one on which the
@@ -16,38 +17,57 @@ type frameKind byte
 
 const (
 	// Parent to child.
-	frameSetup  frameKind = 's' // id: 1 for ReuseThreads; number: MaxMessage; body: Dir
-	frameCall   frameKind = 'c' // id; number: nanoseconds until the deadline, 0: none; name; body: argument
+	frameSetup  frameKind = 's' // limit, reuseThreads; body: Dir
+	frameCall   frameKind = 'c' // id, timeout; name and body: function and argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
-	frameExec   frameKind = 'e' // id: 1 without ownVariables; number: the descriptor, or -1; name: of it; body: arguments
+	frameExec   frameKind = 'e' // program, dropOwn; name and body: path and arguments
 	frameBye    frameKind = 'b' // end now
 
 	// Child to parent.
-	frameResult frameKind = 'r' // id; body: result
-	frameError  frameKind = 'f' // id, 0: of the process; body: a sentError
+	frameResult  frameKind = 'r' // id; body: result
+	frameError   frameKind = 'f' // id; body: a sentError, with which the call has failed
+	frameFailure frameKind = 'F' // body: a sentError, with which the process has failed
 )
 
-// frame is a frame. Not all kinds use all of it.
+// frame is a frame. A field that its kind does not have is zero.
 type frame struct {
-	kind   frameKind
-	id     uint64
-	number int64
-	name   string
-	body   []byte
+	kind         frameKind
+	id           uint64        // of the call
+	timeout      time.Duration // of the call, from when it is read; 0: none
+	limit        int64         // MaxMessage
+	reuseThreads bool          // ReuseThreads
+	program      int32         // descriptor of what is executed, or -1: it is found by its name
+	dropOwn      bool          // what is executed does not get ownVariables
+	name         string        // of a function or program
+	body         []byte        // what is handed over
 }
 
-// frameHeader: kind, id, number, length of name, length of body.
-const frameHeader = 1 + 8 + 8 + 2 + 4
+// frameHeader: kind, flags, lengths of name and body, id, timeout, limit, program.
+const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 4
+
+const (
+	flagReuseThreads = 1 << iota
+	flagDropOwn
+)
 
 // bytes is the frame as it is sent.
 func (f frame) bytes() []byte {
-	text := make([]byte, frameHeader, frameHeader+len(f.name)+len(f.body))
-	text[0] = byte(f.kind)
-	binary.BigEndian.PutUint64(text[1:], f.id)
-	binary.BigEndian.PutUint64(text[9:], uint64(f.number))
-	binary.BigEndian.PutUint16(text[17:], uint16(len(f.name)))
-	binary.BigEndian.PutUint32(text[19:], uint32(len(f.body)))
+	text := make([]byte, 0, frameHeader+len(f.name)+len(f.body))
+	flags := byte(0)
+	if f.reuseThreads {
+		flags |= flagReuseThreads
+	}
+	if f.dropOwn {
+		flags |= flagDropOwn
+	}
+	text = append(text, byte(f.kind), flags)
+	text = binary.BigEndian.AppendUint16(text, uint16(len(f.name)))
+	text = binary.BigEndian.AppendUint32(text, uint32(len(f.body)))
+	text = binary.BigEndian.AppendUint64(text, f.id)
+	text = binary.BigEndian.AppendUint64(text, uint64(f.timeout))
+	text = binary.BigEndian.AppendUint64(text, uint64(f.limit))
+	text = binary.BigEndian.AppendUint32(text, uint32(f.program))
 	return append(append(text, f.name...), f.body...)
 }
 
@@ -65,10 +85,14 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 		return f, err
 	}
 	f.kind = frameKind(header[0])
-	f.id = binary.BigEndian.Uint64(header[1:])
-	f.number = int64(binary.BigEndian.Uint64(header[9:]))
-	name := int(binary.BigEndian.Uint16(header[17:]))
-	body := binary.BigEndian.Uint32(header[19:])
+	f.reuseThreads = header[1]&flagReuseThreads != 0
+	f.dropOwn = header[1]&flagDropOwn != 0
+	name := int(binary.BigEndian.Uint16(header[2:]))
+	body := binary.BigEndian.Uint32(header[4:])
+	f.id = binary.BigEndian.Uint64(header[8:])
+	f.timeout = time.Duration(binary.BigEndian.Uint64(header[16:]))
+	f.limit = int64(binary.BigEndian.Uint64(header[24:]))
+	f.program = int32(binary.BigEndian.Uint32(header[32:]))
 	if uint64(body) > uint64(limit) {
 		return f, fmt.Errorf("within: a frame of %d bytes: %w", body, ErrTooLarge)
 	}

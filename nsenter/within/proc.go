@@ -94,11 +94,7 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		done:     make(chan struct{}),
 	}
 	// That it cannot be sent is seen by the reader.
-	setup := frame{kind: frameSetup, number: int64(s.limit), body: []byte(p.Dir)}
-	if p.ReuseThreads {
-		setup.id = 1
-	}
-	s.send(setup)
+	s.send(frame{kind: frameSetup, limit: int64(s.limit), reuseThreads: p.ReuseThreads, body: []byte(p.Dir)})
 	go s.read()
 	return s, nil
 }

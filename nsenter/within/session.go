@@ -89,7 +89,7 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	}
 	f := frame{kind: kind, id: id, name: name, body: argument}
 	if deadline, ok := ctx.Deadline(); ok {
-		f.number = max(1, int64(time.Until(deadline)))
+		f.timeout = max(1, time.Until(deadline))
 	}
 	sent := s.post(f)
 	select {
@@ -209,9 +209,8 @@ func (s *Session) readAnswers() error {
 			a.result = f.body
 		case frameError:
 			a.err = decodeError(f.body)
-			if f.id == 0 {
-				return a.err
-			}
+		case frameFailure:
+			return decodeError(f.body)
 		default:
 			return fmt.Errorf("within: the process sent a frame of kind %q", f.kind)
 		}

@@ -427,6 +427,13 @@ func stop(t *testing.T, s *Session) {
 	}
 }
 
+// isWriting tells whether the process does not read all that is sent to it.
+func isWriting(s *Session) bool {
+	s.running.requests.mutex.Lock()
+	defer s.running.requests.mutex.Unlock()
+	return s.running.requests.isWriting
+}
+
 // TestFullSocket: a process that does not read, with more and more before a call in the socket, until that has no room.
 func TestFullSocket(t *testing.T) {
 	requireUserNamespaces(t)
@@ -442,11 +449,9 @@ func TestFullSocket(t *testing.T) {
 		small := make(chan error, 1)
 		go func() {
 			for range n {
-				s.post(frame{kind: frameCall, name: take.Name(), body: make([]byte, 20_000)})
+				s.running.requests.post(frame{kind: frameCall, name: take.Name(), body: make([]byte, 20_000)})
 			}
-			if full = !s.write.TryLock(); !full {
-				s.write.Unlock() // nobody writes, but how much room there is, nobody knows
-			}
+			full = isWriting(s) // or else nobody knows how much room there is
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 			defer cancel()
 			_, err := thread.Call(ctx, s, struct{}{})
@@ -482,8 +487,7 @@ func TestProcessThatDoesNotRead(t *testing.T) {
 		_, err := take.Call(deadline(t, 2*short), s, make([]byte, 15<<20))
 		large <- err
 	}()
-	for end := time.Now().Add(short); s.write.TryLock(); time.Sleep(time.Millisecond) {
-		s.write.Unlock()
+	for end := time.Now().Add(short); !isWriting(s); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the large argument is not being written")
 		}

@@ -57,14 +57,14 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	frame{kind: frameSetup, limit: defaultMaxMessage, body: []byte(c.Proc.Dir)}.write(r.requests)
-	frame{
+	r.requests.post(frame{kind: frameSetup, limit: defaultMaxMessage, body: []byte(c.Proc.Dir)})
+	r.requests.post(frame{
 		kind:    frameExec,
 		program: int32(r.program),
 		dropOwn: c.Proc.Env == nil,
 		name:    c.Path,
 		body:    arguments,
-	}.write(r.requests)
+	})
 	// INITPIPE is closed by what makes the program run.
 	if f, err := readFrame(r.answers, defaultMaxMessage); err == nil {
 		r.process.Kill()

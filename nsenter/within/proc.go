@@ -93,8 +93,7 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		calls:    make(map[uint64]chan<- answer),
 		done:     make(chan struct{}),
 	}
-	// That it cannot be sent is seen by the reader.
-	s.send(frame{kind: frameSetup, limit: int64(s.limit), reuseThreads: p.ReuseThreads, body: []byte(p.Dir)})
+	r.requests.post(frame{kind: frameSetup, limit: int64(s.limit), reuseThreads: p.ReuseThreads, body: []byte(p.Dir)})
 	go s.read()
 	return s, nil
 }

@@ -7,7 +7,6 @@ package within
 import (
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"nsenter-cpp.example/internal/launcher"
@@ -19,7 +18,7 @@ type running struct {
 	process  *parent.Init
 	program  int       // descriptor of a program that it has of the caller's, or -1
 	answers  io.Reader // of process.Conn; what the process has written is there to be read when it has ended
-	requests *os.File
+	requests *outbox
 	stdio    *stdio
 	ended    chan struct{} // closed when the process has ended, before it is reaped
 }
@@ -33,7 +32,7 @@ func newRunning(process *parent.Init, program int, requests *os.File, stdio *std
 		process:  process,
 		program:  program,
 		answers:  launcher.NewReader(process.Conn),
-		requests: requests,
+		requests: &outbox{socket: requests},
 		stdio:    stdio,
 		ended:    make(chan struct{}),
 	}
@@ -46,26 +45,10 @@ func newRunning(process *parent.Init, program int, requests *os.File, stdio *std
 	return r
 }
 
-// sendNow sends what the socket for requests has room for, and returns the rest.
-func (r *running) sendNow(text []byte) (rest []byte) {
-	rest = text
-	raw, err := r.requests.SyscallConn()
-	if err != nil {
-		return rest
-	}
-	raw.Control(func(fd uintptr) {
-		n, err := syscall.SendmsgN(int(fd), text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-		if err == nil {
-			rest = text[n:]
-		}
-	})
-	return rest
-}
-
 // end waits for the end of the process and of what copies its output.
 func (r *running) end() (state *os.ProcessState, err, outputErr error) {
 	<-r.ended // nobody waits for its number any more when that may be another's
 	state, err = r.process.Wait()
-	r.requests.Close()
+	r.requests.close()
 	return state, err, r.stdio.wait()
 }

@@ -26,8 +26,6 @@ type Session struct {
 	// patience is for a process that is asked to end, and then killed.
 	patience time.Duration
 
-	write sync.Mutex // one frame at a time
-
 	mutex  sync.Mutex
 	calls  map[uint64]chan<- answer
 	lastID uint64
@@ -68,10 +66,9 @@ func (s *Session) Close() error {
 	s.mutex.Lock()
 	s.closed = true
 	s.mutex.Unlock()
-	// Before anything is sent: a process that does not read holds up whoever sends.
 	timer := time.AfterFunc(s.patience, func() { s.running.process.Kill() })
 	defer timer.Stop()
-	s.send(frame{kind: frameBye})
+	s.running.requests.post(frame{kind: frameBye})
 	<-s.done
 	return s.output
 }
@@ -91,16 +88,13 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	if deadline, ok := ctx.Deadline(); ok {
 		f.timeout = max(1, time.Until(deadline))
 	}
-	sent := s.post(f)
+	s.running.requests.post(f)
 	select {
 	case a := <-answers:
 		return a.result, a.err
 	case <-ctx.Done():
 		if kind == frameCall {
-			go func() {
-				<-sent // of a call that the process does not know yet it would forget this
-				s.send(frame{kind: frameCancel, id: id})
-			}()
+			s.running.requests.post(frame{kind: frameCancel, id: id})
 		}
 		return nil, context.Cause(ctx)
 	case <-s.done:
@@ -131,38 +125,6 @@ func (s *Session) leave(id uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	delete(s.calls, id)
-}
-
-// send sends a frame, and waits for the process to read. It fails only if the process has ended, which the reader sees
-// too, and knows why.
-func (s *Session) send(f frame) {
-	s.write.Lock()
-	defer s.write.Unlock()
-	f.write(s.running.requests)
-}
-
-// post sends a frame, and does not wait: what finds no room in the socket is sent by another goroutine. The channel
-// is closed when the frame has been sent.
-func (s *Session) post(f frame) <-chan struct{} {
-	sent := make(chan struct{})
-	rest := f.bytes()
-	first := s.write.TryLock()
-	if first {
-		if rest = s.running.sendNow(rest); len(rest) == 0 {
-			s.write.Unlock()
-			close(sent)
-			return sent
-		}
-	}
-	go func() {
-		defer close(sent)
-		if !first {
-			s.write.Lock()
-		}
-		defer s.write.Unlock()
-		s.running.requests.Write(rest)
-	}()
-	return sent
 }
 
 // read takes answers in until the process ends, or says something that it should not.

@@ -431,7 +431,7 @@ func stop(t *testing.T, s *Session) {
 func isWriting(s *Session) bool {
 	s.running.requests.mutex.Lock()
 	defer s.running.requests.mutex.Unlock()
-	return s.running.requests.isWriting
+	return s.running.requests.hasHand
 }
 
 // TestFullSocket: a process that does not read, with more and more before a call in the socket, until that has no room.

@@ -28,7 +28,8 @@ type childProcess struct {
 	joined Namespaces
 	limit  int
 	reuse  bool
-	reaps  bool // it is pid 1
+	clock  callerClock // of whoever reads
+	reaps  bool        // it is pid 1
 	write  sync.Mutex
 
 	mutex sync.Mutex
@@ -119,7 +120,11 @@ func (c *childProcess) serve() {
 		case frameSetup:
 			c.setUp(f)
 		case frameCall, frameLast:
-			ctx := c.enter(f) // before anybody can read that it is cancelled
+			ctx, inTime := c.enter(f) // before anybody can read that it is cancelled
+			if !inTime {
+				c.failCall(f.id, context.DeadlineExceeded)
+				continue
+			}
 			go c.serve()
 			if c.reuse {
 				defer runtime.UnlockOSThread() // does nothing for a thread that the function has locked too
@@ -152,6 +157,8 @@ func (c *childProcess) parentEnded(err error) {
 func (c *childProcess) setUp(f frame) {
 	c.limit = int(f.limit)
 	c.reuse = f.reuseThreads
+	c.clock.isShifted = f.isShifted
+	c.clock.learn(f.sent, monotonic())
 	if len(f.body) == 0 {
 		return
 	}
@@ -176,16 +183,25 @@ func (c *childProcess) failProcess(err error) {
 	c.send(frame{kind: frameFailure, body: encodeError(err, c.limit)})
 }
 
-// enter makes the context of a call.
-func (c *childProcess) enter(f frame) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	if f.timeout > 0 {
-		ctx, cancel = context.WithTimeout(context.Background(), f.timeout)
+// enter makes the context of a call, if its time is not over: its caller has been told then that it is, and may have done
+// something else by now.
+func (c *childProcess) enter(f frame) (ctx context.Context, inTime bool) {
+	var cancel context.CancelFunc
+	if f.deadline == 0 {
+		ctx, cancel = context.WithCancel(context.Background())
+	} else {
+		now := monotonic()
+		c.clock.learn(f.sent, now)
+		left := c.clock.left(f.deadline, now)
+		if left <= 0 {
+			return nil, false
+		}
+		ctx, cancel = context.WithTimeout(context.Background(), left)
 	}
 	c.mutex.Lock()
 	c.calls[f.id] = cancel
 	c.mutex.Unlock()
-	return ctx
+	return ctx, true
 }
 
 // answerCall runs the function that is called and answers.

@@ -28,6 +28,8 @@ var (
 	ErrTooLarge = errors.New("within: too large")
 	// ErrClosed: the session has been closed.
 	ErrClosed = errors.New("within: the session is closed")
+	// ErrBusy: Proc.MaxPending calls of the session wait to be sent. This one has not been made.
+	ErrBusy = errors.New("within: too many calls wait for the session's process")
 	// ErrNotRegistered: the child has no function with this name. Something has registered it in the
 	// parent only, depending on arguments or environment.
 	ErrNotRegistered = errors.New("within: no such function is registered in the child")

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"time"
 )
 
 // The two processes speak in frames: the parent on a socket for requests, the child on the one on which the
@@ -17,8 +16,8 @@ type frameKind byte
 
 const (
 	// Parent to child.
-	frameSetup  frameKind = 's' // limit, reuseThreads; body: Dir
-	frameCall   frameKind = 'c' // id, timeout; name and body: function and argument
+	frameSetup  frameKind = 's' // sent, limit, reuseThreads, isShifted; body: Dir
+	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
 	frameExec   frameKind = 'e' // program, dropOwn; name and body: path and arguments
@@ -33,22 +32,25 @@ const (
 // frame is a frame. A field that its kind does not have is zero.
 type frame struct {
 	kind         frameKind
-	id           uint64        // of the call
-	timeout      time.Duration // of the call, from when it is read; 0: none
-	limit        int64         // MaxMessage
-	reuseThreads bool          // ReuseThreads
-	program      int32         // descriptor of what is executed, or -1: it is found by its name
-	dropOwn      bool          // what is executed does not get ownVariables
-	name         string        // of a function or program
-	body         []byte        // what is handed over
+	id           uint64 // of the call
+	sent         int64  // when it was posted, on the caller's CLOCK_MONOTONIC, in nanoseconds
+	deadline     int64  // of the call, on the same clock; 0: none
+	limit        int64  // MaxMessage
+	reuseThreads bool   // ReuseThreads
+	isShifted    bool   // the child's CLOCK_MONOTONIC can be another one
+	program      int32  // descriptor of what is executed, or -1: it is found by its name
+	dropOwn      bool   // what is executed does not get ownVariables
+	name         string // of a function or program
+	body         []byte // what is handed over
 }
 
-// frameHeader: kind, flags, lengths of name and body, id, timeout, limit, program.
-const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 4
+// frameHeader: kind, flags, lengths of name and body, id, sent, deadline, limit, program.
+const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4
 
 const (
 	flagReuseThreads = 1 << iota
 	flagDropOwn
+	flagShifted
 )
 
 // bytes is the frame as it is sent.
@@ -61,11 +63,15 @@ func (f frame) bytes() []byte {
 	if f.dropOwn {
 		flags |= flagDropOwn
 	}
+	if f.isShifted {
+		flags |= flagShifted
+	}
 	text = append(text, byte(f.kind), flags)
 	text = binary.BigEndian.AppendUint16(text, uint16(len(f.name)))
 	text = binary.BigEndian.AppendUint32(text, uint32(len(f.body)))
 	text = binary.BigEndian.AppendUint64(text, f.id)
-	text = binary.BigEndian.AppendUint64(text, uint64(f.timeout))
+	text = binary.BigEndian.AppendUint64(text, uint64(f.sent))
+	text = binary.BigEndian.AppendUint64(text, uint64(f.deadline))
 	text = binary.BigEndian.AppendUint64(text, uint64(f.limit))
 	text = binary.BigEndian.AppendUint32(text, uint32(f.program))
 	return append(append(text, f.name...), f.body...)
@@ -87,12 +93,14 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	f.kind = frameKind(header[0])
 	f.reuseThreads = header[1]&flagReuseThreads != 0
 	f.dropOwn = header[1]&flagDropOwn != 0
+	f.isShifted = header[1]&flagShifted != 0
 	name := int(binary.BigEndian.Uint16(header[2:]))
 	body := binary.BigEndian.Uint32(header[4:])
 	f.id = binary.BigEndian.Uint64(header[8:])
-	f.timeout = time.Duration(binary.BigEndian.Uint64(header[16:]))
-	f.limit = int64(binary.BigEndian.Uint64(header[24:]))
-	f.program = int32(binary.BigEndian.Uint32(header[32:]))
+	f.sent = int64(binary.BigEndian.Uint64(header[16:]))
+	f.deadline = int64(binary.BigEndian.Uint64(header[24:]))
+	f.limit = int64(binary.BigEndian.Uint64(header[32:]))
+	f.program = int32(binary.BigEndian.Uint32(header[40:]))
 	if uint64(body) > uint64(limit) {
 		return f, fmt.Errorf("within: a frame of %d bytes: %w", body, ErrTooLarge)
 	}

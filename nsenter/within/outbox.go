@@ -6,73 +6,147 @@ package within
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // outbox sends frames to a process, in the order in which they are posted. Nobody who posts waits for the process to
-// read: what finds no room in the socket is sent by a goroutine. There is one while there is something to send, and while
-// there is one nobody else writes.
+// read: what finds no room in the socket waits here, and a goroutine sends it when there is room. There is one of those
+// while anything waits. A frame of which nothing has been sent can be withdrawn.
 type outbox struct {
-	socket *os.File // the outbox owns it
+	socket     *os.File // the outbox owns it
+	maxPending int      // more calls than that do not wait
 
-	mutex     sync.Mutex
-	isWriting bool     // the goroutine is there
-	waiting   [][]byte // what it has not begun to write
+	mutex   sync.Mutex
+	waiting []letter
+	isBegun bool // the first that waits has been sent in part
+	hasHand bool // the goroutine is there
 }
 
-// post sends a frame, now or later. That this fails is not said: the process has ended then, which the reader of its
-// answers sees too, and knows why.
-func (o *outbox) post(f frame) {
-	text := f.bytes()
+// letter is a frame that waits, or what is left of it.
+type letter struct {
+	call uint64 // the call that it makes, or 0
+	text []byte
+}
+
+// post sends a frame, now or later. The error is ErrBusy if it is a call and too many wait already. That the process has
+// ended is no error: the reader of its answers sees it too, and knows why.
+func (o *outbox) post(f frame) error {
+	l := letter{text: f.bytes()}
+	if f.kind == frameCall {
+		l.call = f.id
+	}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	if o.isWriting {
-		o.waiting = append(o.waiting, text)
-		return
+	if l.call != 0 && o.countCalls() >= o.maxPending {
+		return ErrBusy
 	}
-	// A goroutine that has to be woken up for it would take longer than everything else in a call.
-	if rest := o.sendNow(text); len(rest) > 0 {
-		o.isWriting = true
-		go o.writeAll(rest)
-	}
-}
-
-// sendNow sends what the socket has room for, and returns the rest.
-func (o *outbox) sendNow(text []byte) (rest []byte) {
-	rest = text
-	raw, err := o.socket.SyscallConn()
-	if err != nil {
-		return rest
-	}
-	raw.Control(func(fd uintptr) {
-		n, err := syscall.SendmsgN(int(fd), text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-		if err == nil {
-			rest = text[n:]
-		}
-	})
-	return rest
-}
-
-func (o *outbox) writeAll(text []byte) {
-	for text != nil {
-		o.socket.Write(text)
-		text = o.next()
-	}
-}
-
-// next takes what is to be written next. Without any the goroutine that asks is done.
-func (o *outbox) next() []byte {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	if len(o.waiting) == 0 {
-		o.isWriting = false
+	o.waiting = append(o.waiting, l)
+	if o.hasHand {
 		return nil
 	}
-	text := o.waiting[0]
-	o.waiting = o.waiting[1:]
-	return text
+	// Sent by who posts: a goroutine that has to be woken up for it would take longer than everything else in a call.
+	if o.sendWaiting(); len(o.waiting) > 0 {
+		o.hasHand = true
+		go o.sendLater()
+	}
+	return nil
 }
 
-// close is for when the process has ended.
-func (o *outbox) close() { o.socket.Close() }
+func (o *outbox) countCalls() (n int) {
+	for _, l := range o.waiting {
+		if l.call != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// withdraw takes a call back, and tells whether that was possible.
+func (o *outbox) withdraw(call uint64) bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for i, l := range o.waiting {
+		if l.call == call && (i > 0 || !o.isBegun) {
+			o.waiting = slices.Delete(o.waiting, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// sendWaiting sends what the socket has room for, with the mutex held.
+func (o *outbox) sendWaiting() {
+	raw, err := o.socket.SyscallConn()
+	if err == nil {
+		controlErr := raw.Control(func(fd uintptr) {
+			for len(o.waiting) > 0 && err == nil {
+				err = o.sendSome(int(fd))
+			}
+		})
+		if controlErr != nil {
+			err = controlErr
+		}
+	}
+	if err != nil && err != syscall.EAGAIN {
+		o.waiting = nil // nobody will read it
+	}
+}
+
+// sendSome sends of the first what there is room for.
+func (o *outbox) sendSome(fd int) error {
+	first := &o.waiting[0]
+	n, err := syscall.SendmsgN(fd, first.text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	switch {
+	case err == syscall.EINTR:
+		return nil
+	case err != nil:
+		return err
+	}
+	if o.isBegun = n < len(first.text); o.isBegun {
+		first.text = first.text[n:]
+		return nil
+	}
+	*first = letter{} // whatever else the slice is of, the text is not kept
+	o.waiting = o.waiting[1:]
+	return nil
+}
+
+// sendLater sends until nothing waits any more.
+func (o *outbox) sendLater() {
+	for isDone := false; !isDone; {
+		o.awaitRoom()
+		o.mutex.Lock()
+		o.sendWaiting()
+		isDone = len(o.waiting) == 0
+		o.hasHand = !isDone
+		o.mutex.Unlock()
+	}
+}
+
+// awaitRoom returns when the socket has room, or will not have any. It does so by poll(2), for which a socket need not be
+// non-blocking (see requestSocket).
+func (o *outbox) awaitRoom() {
+	const pollOut = 0x4
+	raw, err := o.socket.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		socket := struct {
+			fd              int32
+			events, revents int16
+		}{fd: int32(fd), events: pollOut}
+		syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&socket)), 1, 0, 0, 0, 0)
+	})
+}
+
+// close is for when the process has ended. What waits is dropped, even if somebody else has the other end still.
+func (o *outbox) close() {
+	if raw, err := o.socket.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+	}
+	o.socket.Close()
+}

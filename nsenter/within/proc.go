@@ -64,6 +64,9 @@ type Proc struct {
 	Logger *slog.Logger
 	// MaxMessage is how many bytes an encoded argument or result can have; 0 is 16 MiB.
 	MaxMessage int
+	// MaxPending is how many calls of a session can wait to be sent, because its process does not read, or not as fast
+	// as they are made; 0 is 1024. One more fails with ErrBusy.
+	MaxPending int
 	// ReuseThreads makes calls of a session faster: a new thread for each is a third of what a call costs.
 	// With it, a function that changes its thread (setns, a capability dropped) has to follow Go's rule:
 	// call runtime.LockOSThread before, and do not unlock. Else a later call may find the thread changed.
@@ -77,6 +80,13 @@ func (p *Proc) maxMessage() int {
 		return p.MaxMessage
 	}
 	return defaultMaxMessage
+}
+
+func (p *Proc) maxPending() int {
+	if p.MaxPending > 0 {
+		return p.MaxPending
+	}
+	return 1024
 }
 
 // Start starts a session. When ctx ends, the process is killed, and calls fail with context.Cause(ctx).
@@ -93,7 +103,14 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		calls:    make(map[uint64]chan<- answer),
 		done:     make(chan struct{}),
 	}
-	r.requests.post(frame{kind: frameSetup, limit: int64(s.limit), reuseThreads: p.ReuseThreads, body: []byte(p.Dir)})
+	r.requests.post(frame{
+		kind:         frameSetup,
+		sent:         monotonic(),
+		limit:        int64(s.limit),
+		reuseThreads: p.ReuseThreads,
+		isShifted:    r.isShifted,
+		body:         []byte(p.Dir),
+	})
 	go s.read()
 	return s, nil
 }
@@ -173,7 +190,11 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		return nil, err
 	}
 	stdio.start()
-	return newRunning(process, files.program, requests, stdio), nil
+	r := newRunning(process, requests, stdio)
+	r.program = files.program
+	r.isShifted = isClockShifted(files.joined() | p.New)
+	r.requests.maxPending = p.maxPending()
+	return r, nil
 }
 
 // openFiles opens the namespaces to join and, for a c that is FromCaller, its program. The caller closes what it returns.

@@ -15,22 +15,23 @@ import (
 
 // running is a process of this package's, as its parent has it.
 type running struct {
-	process  *parent.Init
-	program  int       // descriptor of a program that it has of the caller's, or -1
-	answers  io.Reader // of process.Conn; what the process has written is there to be read when it has ended
-	requests *outbox
-	stdio    *stdio
-	ended    chan struct{} // closed when the process has ended, before it is reaped
+	process   *parent.Init
+	program   int       // descriptor of a program that it has of the caller's, or -1
+	isShifted bool      // its CLOCK_MONOTONIC can be another one
+	answers   io.Reader // of process.Conn; what the process has written is there to be read when it has ended
+	requests  *outbox
+	stdio     *stdio
+	ended     chan struct{} // closed when the process has ended, before it is reaped
 }
 
 // patienceForOthers is how long others may write to what a process has written to that has ended.
 var patienceForOthers = time.Second
 
 // newRunning takes over the files.
-func newRunning(process *parent.Init, program int, requests *os.File, stdio *stdio) *running {
+func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running {
 	r := &running{
 		process:  process,
-		program:  program,
+		program:  -1,
 		answers:  launcher.NewReader(process.Conn),
 		requests: &outbox{socket: requests},
 		stdio:    stdio,

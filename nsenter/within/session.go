@@ -86,14 +86,17 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	}
 	f := frame{kind: kind, id: id, name: name, body: argument}
 	if deadline, ok := ctx.Deadline(); ok {
-		f.timeout = max(1, time.Until(deadline))
+		f.sent = monotonic()
+		f.deadline = pointAfter(f.sent, time.Until(deadline))
 	}
-	s.running.requests.post(f)
+	if err := s.running.requests.post(f); err != nil {
+		return nil, err
+	}
 	select {
 	case a := <-answers:
 		return a.result, a.err
 	case <-ctx.Done():
-		if kind == frameCall {
+		if kind == frameCall && !s.running.requests.withdraw(id) {
 			s.running.requests.post(frame{kind: frameCancel, id: id})
 		}
 		return nil, context.Cause(ctx)

@@ -661,9 +661,7 @@ func TestSurroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{
-		"GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1",
-	}; !slices.Equal(v.Env, want) {
+	if want := []string{"PATH=" + defaultPath, "GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
 		t.Errorf("environment %q, want %q", v.Env, want)
 	}
 	if v.UID != 0 || v.GID != 0 || v.Cwd != "/" || len(v.Args) != 1 {
@@ -702,6 +700,24 @@ func TestSurroundings(t *testing.T) {
 	p.Dir = "/no/such/folder"
 	if _, err := look.Call(deadline(t, short), p, struct{}{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
+var runTrue = Register("test.run-true", func(context.Context, struct{}) (struct{}, error) {
+	return struct{}{}, exec.Command("true").Run()
+})
+
+// TestFunctionsFindPrograms: with a PATH that is usual, and not the caller's, unless Env says something else.
+func TestFunctionsFindPrograms(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	t.Setenv("PATH", "/nonexistent")
+	if _, err := runTrue.Call(deadline(t, short), &Proc{New: User}, struct{}{}); err != nil {
+		t.Errorf("without an environment: %v", err)
+	}
+	p := &Proc{New: User, Env: []string{"A=1"}}
+	if _, err := runTrue.Call(deadline(t, short), p, struct{}{}); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("with an environment that has no PATH: %v", err)
 	}
 }
 

@@ -189,7 +189,7 @@ func openProgram(name string, toSeal bool) (*os.File, error) {
 	return makeSealed(program, filepath.Base(path))
 }
 
-// defaultPath is where programs are looked up without a PATH.
+// defaultPath is where programs are looked up without a PATH, and what a function has for it.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // execute makes this process, a child, run a program. It returns only if that is not possible.

@@ -44,8 +44,9 @@ type Proc struct {
 	OOMScoreAdj    *int         // nil leaves it as it is
 
 	// Env is the whole environment. Unlike with os/exec, nil is not the caller's: that describes
-	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is GODEBUG, GOTRACEBACK,
-	// GOCOVERDIR and GORACE, which are about this program and not about where it runs; for a Cmd it is nothing.
+	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is a usual PATH, and the caller's
+	// GODEBUG, GOTRACEBACK, GOCOVERDIR and GORACE, which are about this program and not about where it runs; for a
+	// Cmd it is nothing.
 	Env []string
 	// Dir is the working directory, in the namespaces. The default is their root.
 	Dir string
@@ -167,14 +168,10 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		return nil, err
 	}
 	defer stdio.closeTheirs()
-	resolves := files.joined() // by names, which a child that executes a program does not
-	if c != nil {
-		resolves = 0
-	}
 	process, err := (&parent.Cmd{
 		Path:          path,
 		Args:          os.Args[:1],
-		Env:           append(p.environment(resolves), files.setting()),
+		Env:           append(p.environment(c, files.joined()), files.setting()),
 		Dir:           "/",
 		Stdin:         stdio.theirs[0],
 		Stdout:        stdio.theirs[1],
@@ -260,11 +257,14 @@ func (p *Proc) mapIDs(m *bootstrap.Message) {
 // ownVariables are about this program, wherever it runs.
 var ownVariables = []string{"GODEBUG", "GOTRACEBACK", "GOCOVERDIR", "GORACE"}
 
-// environment is Env without what is this package's or the protocol's: with such variables inherited,
-// this child would take itself for another's.
-func (p *Proc) environment(joined Namespaces) []string {
+// environment is Env without what is this package's or the protocol's: with such variables inherited, this child would
+// take itself for another's. It is for a child that executes c or, if that is nil, runs functions.
+func (p *Proc) environment(c *Cmd, joined Namespaces) []string {
 	from := p.Env
 	if from == nil {
+		if c == nil {
+			from = append(from, "PATH="+defaultPath)
+		}
 		for _, name := range ownVariables {
 			if value, found := os.LookupEnv(name); found {
 				from = append(from, name+"="+value)
@@ -283,7 +283,7 @@ func (p *Proc) environment(joined Namespaces) []string {
 			env = append(env, setting)
 		}
 	}
-	if joined.Has(Mount) {
+	if c == nil && joined.Has(Mount) { // what executes a program resolves no names
 		// The C library's resolver loads libraries that the target's /etc/nsswitch.conf names.
 		debug = strings.TrimPrefix(debug+",netdns=go", ",")
 	}

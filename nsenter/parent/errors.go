@@ -7,6 +7,7 @@ package parent
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,8 +27,20 @@ type FatalError struct {
 	Errno     syscall.Errno        // errors.Is finds it, and what it stands for
 }
 
-// Error is Text behind "nsenter: ".
-func (e *FatalError) Error() string { return "nsenter: " + e.Text }
+// Error is Text behind "nsenter: ", in one line: what cannot be printed is escaped as Go does it, a map's newlines for
+// instance.
+func (e *FatalError) Error() string {
+	var line strings.Builder
+	line.WriteString("nsenter: ")
+	for _, r := range e.Text {
+		if strconv.IsPrint(r) {
+			line.WriteRune(r)
+		} else {
+			line.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return line.String()
+}
 
 // Unwrap is Errno, where there is one.
 func (e *FatalError) Unwrap() error {

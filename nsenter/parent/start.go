@@ -40,7 +40,18 @@ func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	}
 	// Before the first wait, of which each ends when the launched process ends or INITPIPE does.
 	stop := context.AfterFunc(ctx, l.Interrupt)
+	hasReturned := false
+	defer func() {
+		if hasReturned {
+			return
+		}
+		// BeforeMessage, which is the caller's, has panicked, and the caller may recover.
+		stop()
+		l.Undo()
+		log.Wait()
+	}()
 	init, err := c.drive(l, log)
+	hasReturned = true
 	if !stop() && err == nil {
 		// The launch was over already, but the context had ended before.
 		init.Process.Release()

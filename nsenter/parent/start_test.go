@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -584,6 +585,32 @@ func TestWhatIsDoneBeforeTheMessageIsInherited(t *testing.T) {
 	// The launched process says that the message was missing; that is no news.
 	if _, err := c.Start(deadline(t, 20*time.Second)); !errors.Is(err, refusal) {
 		t.Errorf("got %v, want %v", err, refusal)
+	}
+}
+
+// TestBeforeMessageThatDoesNotReturn: whoever recovers from its panic has nothing of the launch left.
+func TestBeforeMessageThatDoesNotReturn(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	for what, leave := range map[string]func(){"panic": func() { panic("at the disco") }, "Goexit": runtime.Goexit} {
+		pid := 0
+		c := self(&bootstrap.Message{Create: bootstrap.UTS})
+		c.BeforeMessage = func(launched int) error {
+			pid = launched
+			leave()
+			return nil
+		}
+		left := make(chan any)
+		go func() {
+			defer func() { left <- recover() }()
+			c.Start(deadline(t, 20*time.Second))
+		}()
+		if got := <-left; (got != nil) != (what == "panic") {
+			t.Errorf("%s: recovered %v", what, got)
+		}
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			t.Errorf("%s: the launched process: %v", what, err)
+		}
 	}
 }
 

@@ -167,7 +167,14 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		requests.Close()
 		return nil, err
 	}
-	defer stdio.closeTheirs()
+	isStarted := false
+	defer func() {
+		stdio.closeTheirs()
+		if !isStarted { // Started may have panicked, too
+			requests.Close()
+			stdio.abandon()
+		}
+	}()
 	process, err := (&parent.Cmd{
 		Path:          path,
 		Args:          os.Args[:1],
@@ -182,10 +189,9 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		Logger:        p.Logger,
 	}).Start(ctx)
 	if err != nil {
-		requests.Close()
-		stdio.abandon()
 		return nil, err
 	}
+	isStarted = true
 	stdio.start()
 	r := newRunning(process, requests, stdio)
 	r.program = files.program

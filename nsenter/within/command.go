@@ -138,13 +138,24 @@ func (c *Cmd) Run(ctx context.Context) error {
 	return err
 }
 
-// Output runs the program and returns its standard output.
+// Output runs the program and returns its standard output. If it fails, and Proc.Stderr is nil, what it has written to
+// standard error is in the *exec.ExitError, without its middle if it is long.
 func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
 	if c.Proc.Stdout != nil {
 		return nil, errors.New("within: Stdout is set already")
 	}
 	var output bytes.Buffer
-	err := c.withOutput(func(p *Proc) { p.Stdout = &output }).run(ctx, c)
+	var said ends
+	err := c.withOutput(func(p *Proc) {
+		p.Stdout = &output
+		if p.Stderr == nil {
+			p.Stderr = &said
+		}
+	}).run(ctx, c)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && c.Proc.Stderr == nil {
+		exit.Stderr = said.bytes()
+	}
 	return output.Bytes(), err
 }
 

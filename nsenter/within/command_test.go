@@ -138,6 +138,49 @@ func TestLimitOfOpenFiles(t *testing.T) {
 	}
 }
 
+// TestStartedThatPanics: whoever recovers has neither the process nor descriptors left.
+func TestStartedThatPanics(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	var output bytes.Buffer
+	p := &Proc{New: User, Stdin: strings.NewReader("in"), Stdout: &output, Stderr: &output}
+	p.Started = func(int) error { panic("at the disco") }
+	for what, start := range map[string]func(){
+		"Call":    func() { thread.Call(deadline(t, short), p, struct{}{}) },
+		"Start":   func() { p.Start(deadline(t, short)) },
+		"Command": func() { Command(p, "true").Run(deadline(t, short)) },
+	} {
+		if got := panicOf(start); got != "at the disco" {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
+}
+
+// TestOutputKeepsStandardErrorForTheError, as os/exec does: the beginning and the end of it.
+func TestOutputKeepsStandardErrorForTheError(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User}
+	for _, script := range []string{
+		"echo out; echo err >&2; exit 7",
+		"head -c 40000 /dev/zero | tr '\\0' a >&2; head -c 40000 /dev/zero | tr '\\0' b >&2; exit 7",
+	} {
+		_, wantErr := exec.Command("sh", "-c", script).Output()
+		_, err := Command(p, "sh", "-c", script).Output(deadline(t, short))
+		var want, exit *exec.ExitError
+		if !errors.As(wantErr, &want) || !errors.As(err, &exit) || string(exit.Stderr) != string(want.Stderr) || len(exit.Stderr) == 0 {
+			t.Errorf("%s: got %v", script, err)
+		}
+	}
+	var stderr bytes.Buffer
+	p.Stderr = &stderr
+	var exit *exec.ExitError
+	_, err := Command(p, "sh", "-c", "echo err >&2; exit 7").Output(deadline(t, short))
+	if !errors.As(err, &exit) || exit.Stderr != nil || stderr.String() != "err\n" {
+		t.Errorf("with a Stderr: %v, %q", err, stderr.String())
+	}
+}
+
 // limits are what the shell says of its limit, once looked up inside and once outside.
 func limits() (string, error) {
 	var all string

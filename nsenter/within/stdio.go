@@ -5,6 +5,7 @@
 package within
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -124,4 +125,32 @@ func (s *stdio) wait() error {
 		}
 	}
 	return first
+}
+
+// ends keeps the beginning and the end of what is written, as os/exec does for Output.
+type ends struct {
+	first, last []byte
+	omitted     int
+}
+
+// endSize is how many bytes each of the two can have.
+const endSize = 32 << 10
+
+func (e *ends) Write(text []byte) (int, error) {
+	n := min(len(text), endSize-len(e.first))
+	e.first = append(e.first, text[:n]...)
+	e.last = append(e.last, text[n:]...)
+	if over := len(e.last) - endSize; over > 0 {
+		e.last = append(e.last[:0], e.last[over:]...)
+		e.omitted += over
+	}
+	return len(text), nil
+}
+
+func (e *ends) bytes() []byte {
+	text := e.first
+	if e.omitted > 0 {
+		text = fmt.Appendf(text, "\n... omitting %d bytes ...\n", e.omitted)
+	}
+	return append(text, e.last...)
 }

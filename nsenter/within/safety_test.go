@@ -383,14 +383,21 @@ func TestDeathOfTheCaller(t *testing.T) {
 	if testing.Short() { // for slow machines
 		step *= 20
 	}
-	for n := range 40 {
+	const attempts = 40
+	for n := range attempts {
 		caller := inRole("caller")
 		caller.Args = []string{name, marker} // children have the first of them
 		if err := caller.Start(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(n) * step)
-		if len(withArgument(marker)) > 3 {
+		calls := len(withArgument(marker)) > 3
+		// One is given the time that it needs to call, on a machine that is busy.
+		for end := time.Now().Add(short); n == attempts-1 && saw == 0 && !calls && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+			calls = len(withArgument(marker)) > 3
+		}
+		if calls {
 			saw++
 		}
 		caller.Process.Kill()

@@ -235,3 +235,23 @@ func TestWhoeverElseHoldsTheRequests(t *testing.T) {
 		t.Errorf("the call under way: %v", err)
 	}
 }
+
+// TestTheCauseIsReturnedWhoeverIsFirst: the process has the same deadline, and may say so before the context does.
+func TestTheCauseIsReturnedWhoeverIsFirst(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	s, err := (&Proc{New: User}).Start(deadline(t, 3*short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cause := errors.New("patience")
+	for n := range 500 {
+		ctx, cancel := context.WithTimeoutCause(context.Background(), time.Duration(n)*10*time.Microsecond, cause)
+		_, err := hold.Call(ctx, s, struct{}{})
+		cancel()
+		if err != cause {
+			t.Fatalf("call %d: %v", n, err)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	}
 	select {
 	case a := <-answers:
-		return a.result, a.err
+		return a.result, causeOf(ctx, a.err)
 	case <-ctx.Done():
 		if kind == frameCall && !s.running.requests.withdraw(id) {
 			s.running.requests.post(frame{kind: frameCancel, id: id})
@@ -107,6 +107,21 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 		default:
 			return nil, s.err
 		}
+	}
+}
+
+// causeOf is the error of a call: the context's where the process says that time is over. Their clocks are the same, so
+// it can be the first to notice, and then the context is about to.
+func causeOf(ctx context.Context, err error) error {
+	deadline, isSet := ctx.Deadline()
+	if !errors.Is(err, context.DeadlineExceeded) || !isSet || time.Now().Before(deadline) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second): // one that does not do what it says
+		return err
 	}
 }
 

@@ -6,8 +6,8 @@
 #   docker run --rm --init --privileged nsenter-cpp make demo
 #   docker run --rm --init --privileged nsenter-cpp make test
 #
-# Privileged, because both make namespaces, mounts and cgroups. With an init process, because a test looks for
-# processes that nobody has reaped.
+# Privileged, because both make namespaces, mounts and cgroups. With an init process, which reaps what
+# the tests orphan.
 
 FROM debian:12 AS tools
 COPY scripts/setup /usr/local/lib/nsenter-cpp/setup

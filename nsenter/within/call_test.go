@@ -272,7 +272,8 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
 	s := &Session{running: &running{process: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
-	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) || err.Error() != "within: a result of 101 bytes: within: too large" {
+	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) ||
+		err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -661,8 +662,11 @@ func TestSurroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"PATH=" + defaultPath, "GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1"}; !slices.Equal(v.Env, want) {
-		t.Errorf("environment %q, want %q", v.Env, want)
+	environment := []string{
+		"PATH=" + defaultPath, "GOTRACEBACK=all", "GOCOVERDIR=", "GORACE=atexit_sleep_ms=0", "GODEBUG=x=1",
+	}
+	if !slices.Equal(v.Env, environment) {
+		t.Errorf("environment %q, want %q", v.Env, environment)
 	}
 	if v.UID != 0 || v.GID != 0 || v.Cwd != "/" || len(v.Args) != 1 {
 		t.Errorf("uid %d, gid %d, cwd %s, arguments %q", v.UID, v.GID, v.Cwd, v.Args)

@@ -183,8 +183,8 @@ func (c *childProcess) failProcess(err error) {
 	c.send(frame{kind: frameFailure, body: encodeError(err, c.limit)})
 }
 
-// enter makes the context of a call, if its time is not over: its caller has been told then that it is, and may have done
-// something else by now.
+// enter makes the context of a call, if its time is not over: its caller has been told then that it is, and
+// may have done something else by now.
 func (c *childProcess) enter(f frame) (ctx context.Context, inTime bool) {
 	var cancel context.CancelFunc
 	if f.deadline == 0 {

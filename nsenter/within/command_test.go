@@ -168,7 +168,8 @@ func TestOutputKeepsStandardErrorForTheError(t *testing.T) {
 		_, wantErr := exec.Command("sh", "-c", script).Output()
 		_, err := Command(p, "sh", "-c", script).Output(deadline(t, short))
 		var want, exit *exec.ExitError
-		if !errors.As(wantErr, &want) || !errors.As(err, &exit) || string(exit.Stderr) != string(want.Stderr) || len(exit.Stderr) == 0 {
+		if !errors.As(wantErr, &want) || !errors.As(err, &exit) ||
+			string(exit.Stderr) != string(want.Stderr) || len(exit.Stderr) == 0 {
 			t.Errorf("%s: got %v", script, err)
 		}
 	}

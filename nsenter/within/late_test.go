@@ -37,8 +37,9 @@ func goOn(t *testing.T, s *Session) {
 	}
 }
 
-// TestCallsAreNotBegunWhenTheirTimeIsOver: their callers have been told so, and have gone on to something else. Where the
-// process has a clock of its own, it has learnt from an earlier call what that is ahead by.
+// TestCallsAreNotBegunWhenTheirTimeIsOver: their callers have been told so, and have gone on to
+// something else. Where the process has a clock of its own, it has learnt from an earlier call what that is
+// ahead by.
 func TestCallsAreNotBegunWhenTheirTimeIsOver(t *testing.T) {
 	requireUserNamespaces(t)
 	for _, c := range []struct {

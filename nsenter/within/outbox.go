@@ -31,8 +31,8 @@ type letter struct {
 	text []byte
 }
 
-// post sends a frame, now or later. The error is ErrBusy if it is a call and too many wait already. That the process has
-// ended is no error: the reader of its answers sees it too, and knows why.
+// post sends a frame, now or later. The error is ErrBusy if it is a call and too many wait already. That
+// the process has ended is no error: the reader of its answers sees it too, and knows why.
 func (o *outbox) post(f frame) error {
 	l := letter{text: f.bytes()}
 	if f.kind == frameCall {
@@ -126,8 +126,8 @@ func (o *outbox) sendLater() {
 	}
 }
 
-// awaitRoom returns when the socket has room, or will not have any. It does so by poll(2), for which a socket need not be
-// non-blocking (see requestSocket).
+// awaitRoom returns when the socket has room, or will not have any. It does so by poll(2), for
+// which a socket need not be non-blocking (see requestSocket).
 func (o *outbox) awaitRoom() {
 	const pollOut = 0x4
 	raw, err := o.socket.SyscallConn()

@@ -200,7 +200,8 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	return r, nil
 }
 
-// openFiles opens the namespaces to join and, for a c that is FromCaller, its program. The caller closes what it returns.
+// openFiles opens the namespaces to join and, for a c that is FromCaller, its program. The caller closes what
+// it returns.
 func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
 	namespaces, err := p.Target.open()
 	if err != nil {

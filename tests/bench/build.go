@@ -72,6 +72,7 @@ func source(name string) (tag string, env []string) {
 // Build links a contestant in all its layouts.
 func (p program) build(name, moreTags string, flags ...string) error {
 	tag, env := source(name)
+	progress(fmt.Sprintf("building %s, %d times", filepath.Base(p.prefix), p.layouts))
 	for i := 0; i < p.layouts; i++ {
 		overlay, err := padding(i, p.layouts)
 		if err != nil {
@@ -118,6 +119,16 @@ func command(dir string, env []string, name string, args ...string) (string, err
 		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
+}
+
+// BuildSteps is how often buildAll and measureBuilds tell their progress.
+func buildSteps(also string) int {
+	const kinds = 3
+	all := 1 + kinds*len(contestantNames) + 1
+	if also != "" {
+		all++
+	}
+	return all
 }
 
 func buildAll(also string) (*programs, error) {
@@ -181,6 +192,7 @@ func buildKind(suffix string, layouts int, moreTags string, flags ...string) (ma
 }
 
 func (p *programs) buildLauncher() error {
+	progress("building the launcher")
 	sources, err := filepath.Glob(filepath.Join(repoRoot(), "tests", "bench", "launcher", "*.cc"))
 	if err != nil {
 		return err
@@ -288,6 +300,7 @@ type buildCost struct {
 // MeasureBuilds builds each contestant with a definition that no build had before, so that the go
 // command's cache has nothing of the C code.
 func measureBuilds() ([]buildCost, error) {
+	progress("measuring how long builds take")
 	var costs []buildCost
 	for _, name := range []string{none, peer, ours} {
 		fresh := fmt.Sprintf("-O2 -g -DBENCH_BUILT_AT=%d", time.Now().UnixNano())

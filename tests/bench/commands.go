@@ -52,6 +52,9 @@ const (
 	utilLinux = "util-linux nsenter"
 )
 
+// CommandSteps is how often measureCommands tells its progress.
+func commandSteps() int { return 3 + len(concurrencies) }
+
 func measureCommands(seed int) (w *whole, err error) {
 	progress("building runc")
 	r := &runtimes{paths: map[string]string{}}
@@ -75,7 +78,7 @@ func measureCommands(seed int) (w *whole, err error) {
 		w.withoutCrun = lines[len(lines)-1]
 		r.paths[crun] = ""
 	}
-	progress("run of /bin/true")
+	progress(fmt.Sprintf("run of /bin/true, %d rounds", runRounds))
 	random := rand.New(rand.NewSource(int64(seed)))
 	if w.run, err = paired(random, runRounds, r.labels(), r.runTrue); err != nil {
 		return nil, err
@@ -86,7 +89,7 @@ func measureCommands(seed int) (w *whole, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	progress("exec of /bin/true")
+	progress(fmt.Sprintf("exec of /bin/true, %d rounds", execRounds))
 	labels := r.labels()
 	if path, err := exec.LookPath("nsenter"); err == nil {
 		r.paths[utilLinux] = path
@@ -97,7 +100,7 @@ func measureCommands(seed int) (w *whole, err error) {
 		return nil, err
 	}
 	for _, n := range concurrencies {
-		progress(fmt.Sprintf("throughput at %d at once", n))
+		progress(fmt.Sprintf("throughput of exec, %d at once", n))
 		for range blocks {
 			pair := []string{stockRunc, ourRunc}
 			random.Shuffle(len(pair), func(i, j int) { pair[i], pair[j] = pair[j], pair[i] })

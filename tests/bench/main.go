@@ -68,13 +68,23 @@ func run(o options) error {
 	start := time.Now()
 	r := &report{machine: thisMachine(), command: commandLine(), rounds: o.rounds}
 
-	progress("building")
 	if o.profile != "" {
 		built, err := buildSmall(1)
 		if err != nil {
 			return err
 		}
 		return built.profile(o.profile)
+	}
+	scenarios, err := chooseScenarios(o.scenarios)
+	if err != nil {
+		return err
+	}
+	steps.all = buildSteps(o.also) + len(scenarios)
+	if o.memory {
+		steps.all += memorySteps()
+	}
+	if o.commands {
+		steps.all += commandSteps()
 	}
 	built, err := buildAll(o.also)
 	if err != nil {
@@ -84,12 +94,8 @@ func run(o options) error {
 		return err
 	}
 
-	scenarios, err := built.scenarios(o.scenarios)
-	if err != nil {
-		return err
-	}
 	for _, s := range scenarios {
-		progress("scenario " + s.name)
+		progress(fmt.Sprintf("scenario %q, %d rounds", s.title, o.rounds))
 		result, err := built.measure(s, o.rounds, o.seed)
 		if err != nil {
 			return err
@@ -117,11 +123,26 @@ func run(o options) error {
 		if err := r.write(o.out, text); err != nil {
 			return err
 		}
+		fmt.Fprintf(os.Stderr, "bench: done after %v, see %s/%s\n", r.took.Round(time.Second), o.out, results)
 	}
 	return r.void()
 }
 
-func progress(what string) { fmt.Fprintln(os.Stderr, "bench:", what) }
+// Steps is how far the run is.
+var steps = struct {
+	done, all int // all is 0 if nobody knows
+	start     time.Time
+}{start: time.Now()}
+
+// Progress tells what is done from now on.
+func progress(what string) {
+	steps.done++
+	far := ""
+	if steps.all > 0 {
+		far = fmt.Sprintf(" [%d of %d, after %v]", steps.done, steps.all, time.Since(steps.start).Round(time.Second))
+	}
+	fmt.Fprintf(os.Stderr, "bench:%s %s\n", far, what)
+}
 
 const makeBench = "make bench"
 

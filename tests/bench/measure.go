@@ -58,8 +58,8 @@ var allScenarios = []scenario{
 	{"join-5-large", "join 5, 15 MB PIE"},
 }
 
-// Scenarios are those of a comma-separated list; all if it is empty.
-func (p *programs) scenarios(list string) ([]scenario, error) {
+// ChooseScenarios takes those of a comma-separated list; all if it is empty.
+func chooseScenarios(list string) ([]scenario, error) {
 	if list == "" {
 		return allScenarios, nil
 	}

@@ -57,6 +57,9 @@ const (
 	leastLimit = 256 << 10
 )
 
+// MemorySteps is how often measureMemory tells its progress.
+func memorySteps() int { return 2*len(memoryPrograms) + len(memoryScenarios) }
+
 func (p *programs) measureMemory(rounds, seed int) (*memory, error) {
 	m := &memory{}
 	for _, kind := range memoryPrograms {
@@ -73,6 +76,7 @@ func (p *programs) measureMemory(rounds, seed int) (*memory, error) {
 	}
 	if group, err := newCgroup(); err != nil {
 		m.unlimited = err
+		steps.all -= len(memoryPrograms)
 	} else {
 		defer group.remove()
 		m.controller = group.version
@@ -88,7 +92,7 @@ func (p *programs) measureMemory(rounds, seed int) (*memory, error) {
 		}
 	}
 	for _, s := range memoryScenarios {
-		progress("memory: scenario " + s.name)
+		progress(fmt.Sprintf("memory: scenario %q, %d rounds", s.title, rounds))
 		result, err := p.measure(s, rounds, seed)
 		if err != nil {
 			return nil, err

@@ -206,8 +206,8 @@ func (c *chart) shown() []string {
 	})
 }
 
-// Steps finds the distance of the axis's ticks: 1, 2 or 5 times a power of ten, so that there are at most eight.
-func steps(most float64) float64 {
+// TickStep finds the distance of the axis's ticks: 1, 2 or 5 times a power of ten, so that there are at most eight.
+func tickStep(most float64) float64 {
 	for step := math.Pow(10, math.Floor(math.Log10(most))-1); ; step *= 10 {
 		for _, times := range []float64{1, 2, 5} {
 			if most/(times*step) <= 8 {
@@ -256,7 +256,7 @@ func (c *chart) svg() []byte {
 	top := y + lineHeight
 	group := float64(thickness*len(labels) + groupGap)
 	bottom := top + group*float64(len(c.names))
-	step := steps(most)
+	step := tickStep(most)
 	for i := 0; float64(i)*step <= 1.02*most; i++ {
 		x := left + float64(i)*step*scale
 		body.line("grid", x, top, x, bottom, "#d0d7de")

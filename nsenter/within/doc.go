@@ -60,8 +60,9 @@
 // can be waited for, in a later call too. It ends, with all that is in its process group, when the caller ends, in
 // whatever way. A Cmd's program does not.
 //
-// Where a call has returned because its context has ended, its function is not begun later, however long the process of a
-// session stands still, if the context had a deadline or the call was not sent yet. Otherwise it is begun, and cancelled.
+// Where a call has returned because its context has ended, its function is not begun later, however long the
+// process of a session stands still, if the context had a deadline or the call was not sent yet. Otherwise it
+// is begun, and cancelled.
 //
 // What comes back from it is taken for untrusted: it was in a place where others are root.
 //

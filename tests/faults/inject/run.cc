@@ -245,6 +245,9 @@ class Case {
 
   /// For a fault: what the parent had read by then is what it knows.
   void KillParent() {
+    // What is written from here on fails, so that nothing arrives between the last look and the
+    // end.
+    if (launch_.initpipe.fd >= 0) shutdown(launch_.initpipe.fd, SHUT_RD);
     ReadReply();
     launch_.KillParent();
     seen_.initpipe_ended = true;

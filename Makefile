@@ -38,11 +38,11 @@ check:
 
 platforms:
 	@scripts/setup platforms
-	@tests/system/platforms/run
+	@scripts/keep platforms tests/system/platforms/run
 
 sweep:
 	@scripts/setup
-	@scripts/sweep full
+	@scripts/keep sweep scripts/sweep full
 
 soak:
 	@scripts/setup
@@ -50,12 +50,12 @@ soak:
 
 fuzz:
 	@scripts/setup
-	@tests/fuzz/run
+	@scripts/keep fuzz tests/fuzz/run
 	@tests/fuzz/run planted
 
 model:
 	@scripts/setup check
-	@tests/model/run
+	@scripts/keep model tests/model/run
 
 matrix:
 	@scripts/setup
@@ -63,11 +63,11 @@ matrix:
 
 coverage:
 	@scripts/setup check
-	@go run ./tests/tools/coverage
+	@scripts/keep coverage go run ./tests/tools/coverage
 
 mutate:
 	@scripts/setup
-	@go run ./tests/tools/mutate
+	@scripts/keep mutate go run ./tests/tools/mutate
 
 bench:
 	@scripts/setup

@@ -112,6 +112,7 @@ Outcome RunInChild(const std::function<void()>& body) {
   const pid_t child = fork();
   if (child == 0) {
     close(output[0]);
+    (void)std::signal(SIGHUP, SIG_DFL);  // ignored where nohup(1) has started us
     RunBody(body, output[1]);
   }
   close(output[1]);

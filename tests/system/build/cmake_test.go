@@ -156,7 +156,7 @@ func testPkgConfig(t *testing.T, installed string) {
 	for _, c := range []struct{ library, source, standard string }{
 		{"nsexec", "testdata/cmake-consumer/calls.cc", "-std=c++11"},
 		{"nsexec-constructor", "testdata/cmake-consumer/constructed.cc", "-std=c++11"},
-		{"nsexec-parent", "../../examples/cpp/enter.cc", "-std=c++17"},
+		{"nsexec-parent", "../../../examples/cpp/enter.cc", "-std=c++17"},
 	} {
 		flags := command{".", environment, []string{"pkg-config", "--cflags", "--libs", c.library}}.mustRun(t)
 		program := filepath.Join(t.TempDir(), c.library)

@@ -7,7 +7,7 @@ help:
 	@echo 'make test    run every test there is, with a summary (REQUIRE_ALL=1: a skipped test is a failure)'
 	@echo 'make quick   what to run before each commit: formatting, vet, C++ tests and fast Go tests, within a minute'
 	@echo 'make check   what goes beyond: a fixed part of all faults, other machines, a second kernel, a model, fuzzers, some mutants'
-	@echo 'make platforms  run the tests on seven machines and five kernels, emulated, and print a table'
+	@echo 'make platforms  run the tests on other machines and kernels, emulated, and print a table'
 	@echo 'make sweep   let every system call of every process fail in every way, on runc as well'
 	@echo 'make soak    launch 64 programs at once 200 times, and 100,000 in a row'
 	@echo 'make fuzz    fuzz for FUZZ_SECONDS (60) with each fuzzer, and check that they find planted bugs'

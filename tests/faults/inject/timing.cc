@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Part of a probe that tells how long windows are: linked with --wrap=syscall, it sees the calls of
-// the core as they are made. What it has seen in the launched process lies in memory that the init
-// process gets.
+// Part of a probe that tells how long windows are: linked with --wrap for
+// CallWithWords (cpp/sys_call.h), it sees the calls of the core as they are made. What it has seen
+// in the launched process lies in memory that the init process gets.
 
 #include <cstdio>
 #include <ctime>
@@ -31,17 +31,19 @@ long Now() {
 
 extern "C" {
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's
-long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the linker's
+int __real__ZN7nsenter3sys13CallWithWordsElllllll(long number, long a, long b, long c, long d,
+                                                  long e, long f);
 
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f) {
-  const long result = __real_syscall(number, a, b, c, d, e, f);
+int __wrap__ZN7nsenter3sys13CallWithWordsElllllll(long number, long a, long b, long c, long d,
+                                                  long e, long f) {
+  const int result = __real__ZN7nsenter3sys13CallWithWordsElllllll(number, a, b, c, d, e, f);
   if (number == SYS_prctl && a == PR_SET_DUMPABLE && change_count < 16) {
     changes[change_count++] = {b, Now() - start};
   }
   return result;
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 void start_times() { start = Now(); }
 

@@ -973,9 +973,12 @@ void ModelKernel::CheckLines() {
   }
   if (!exited_ || status_ == 0) return;
   Demand(status_ == 1, "a failure is exit status 1");
-  // A refusal of privileges is said in both places.
-  Demand(fatal_lines_ <= (Is(kSecure) ? 2U : 1U), "a failure is at most one fatal line");
-  if (fatal_lines_ == 2) Demand(lines_.front().json != lines_.back().json, "a line is said once");
+  // A refusal of privileges is said in both places. Where a working copy could not say its last
+  // word, it has said so, and the init process may fail after it.
+  const unsigned most = (Is(kSecure) ? 2U : 1U) + (last_word_failed_ ? 1U : 0U);
+  Demand(fatal_lines_ <= most, "a failure is at most one fatal line");
+  if (fatal_lines_ == 2 && !last_word_failed_)
+    Demand(lines_.front().json != lines_.back().json, "a line is said once");
   if (others_spoke_) return;
   // A line that is lost is one that was tried, or for which there was no room.
   Demand(fatal_lines_ != 0 || silenced || line_lost_, "a failure is one fatal line");

@@ -116,7 +116,8 @@ Status Helper::WriteMaps() {
     // needs. Until then they must not change, so a failure is not carried up.
     const Status gone = answer.ok() ? answer_.ends().AwaitEnd() : answer.error();
     if (!gone.ok()) {
-      work.log->Fatal(gone.error());
+      const bool told = answer.ok() && answer.value() == Word::kFailed;
+      work.log->Fatal(told ? Error::AlreadyReported() : gone.error());
       sys::Exit(1);
     }
   }

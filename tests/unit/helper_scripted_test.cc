@@ -226,6 +226,18 @@ TEST(Helper, SharesOurMemoryAsAChildToo) {
             "success");
 }
 
+// Of two processes one says what failed.
+TEST(Helper, IsNotBlamedForItsEndOnceItHasSaidWhatFailed) {
+  const std::string script = Share("43") + R"(
+    write(6, "w")
+    read(7, 1) = "f"
+    read(7, 1) = EPERM
+    exit(1)
+  )";
+  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, kOutOfReach); }),
+                   1, "");
+}
+
 // The frames that it may use must not change: the launched process ends where it is.
 TEST(Helper, IsNotLeftWithOurMemory) {
   for (const std::string answer : {"EPERM", "\"m\"\nread(7, 1) = EPERM"}) {

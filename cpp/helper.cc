@@ -116,6 +116,7 @@ Status Helper::WriteMaps() {
     // needs. Until then they must not change, so a failure is not carried up.
     const Status gone = answer.ok() ? answer_.ends().AwaitEnd() : answer.error();
     if (!gone.ok()) {
+      // Of two processes one says what failed: this is not said after the helper's own line.
       const bool told = answer.ok() && answer.value() == Word::kFailed;
       work.log->Fatal(told ? Error::AlreadyReported() : gone.error());
       sys::Exit(1);

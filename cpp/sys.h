@@ -102,7 +102,8 @@ int SetName(const char* name);
 int NewSession();
 int Affinity(unsigned long* mask, std::size_t size);
 /// What happens when a signal arrives, as the kernel has it: libc's structure is another. Room for
-/// all that any machine's kernel keeps.
+/// all that the kernel keeps on any machine that Go has; libc's function would be one more search
+/// for a symbol (sys_call.h). What was read is given back as it was, libc's restorer included.
 struct SignalAction {
 #ifdef __mips__
   unsigned flags = 0;

@@ -67,6 +67,10 @@ void ForbidSharingMemory();
 /// (PR_GET_TID_ADDRESS), as above.
 void HideThreadIdAddress();
 
+/// By how much deadlines are longer here than on a machine of today: the environment variable
+/// NSEXEC_TEST_SLOWER, which emulated machines are given, or 1.
+int Slower();
+
 /// True if a test that needs something that is missing has to fail.
 bool MustNotSkip();
 

@@ -79,6 +79,7 @@ class Probe {
     command_.dir = "/";
     command_.standard_output = theirs_.get();
     command_.standard_error = STDERR_FILENO;
+    command_.timeout *= test::Slower();
   }
 
   [[nodiscard]] Command& command() { return command_; }
@@ -121,6 +122,7 @@ Command Shell(const std::string& script) {
   Command command;
   command.path = "/bin/sh";
   command.args = {"sh", "-c", script};
+  command.timeout *= test::Slower();
   return command;
 }
 
@@ -389,10 +391,11 @@ TEST_F(LaunchTest, KillsWhatIsStuckAndWhatThatHasStarted) {
     const bool lets_go = std::string_view(script).find("3>&-") != std::string_view::npos;
     Command command = Shell(script);
     // Enough for a shell to let go of its pipes; that it does is noticed at once.
-    command.timeout = std::chrono::milliseconds(lets_go ? 20000 : 100);
+    command.timeout = std::chrono::milliseconds(lets_go ? 20000 * test::Slower() : 100);
     const auto start = std::chrono::steady_clock::now();
     const Error error = FailureOf(command);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << script;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5 * test::Slower()))
+        << script;
     if (lets_go) {
       EXPECT_EQ(error.text, "the launched process ended without a reply");
     } else {

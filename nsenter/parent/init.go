@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"nsenter-cpp.example/internal/kernel"
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
 // Init is the init process: a child of the caller, who has to Wait for it.
@@ -33,7 +33,7 @@ type Init struct {
 	err      error
 }
 
-func newInit(l *launcher.Launch, log *logReader) (*Init, error) {
+func newInit(l *launch.Launch, log *logReader) (*Init, error) {
 	pid := l.Reply().Init
 	// The process is our child and nobody has waited for it, so the number is still its own.
 	process, err := os.FindProcess(pid)
@@ -69,14 +69,14 @@ func (i *Init) Kill() error {
 func (i *Init) Wait() (*os.ProcessState, error) {
 	i.waitOnce.Do(func() {
 		// Killing and reaping exclude each other, waiting and killing must not.
-		launcher.PeekStatus(i.Pid)
+		launch.PeekStatus(i.Pid)
 		i.mutex.Lock()
 		if i.state, i.err = i.Process.Wait(); i.err != nil {
 			i.Process.Release()
 		}
 		i.reaped = true
 		i.mutex.Unlock()
-		launcher.Forget(i.Pid)
+		launch.Forget(i.Pid)
 		i.stop()
 		i.Conn.Close()
 		i.log.Wait()

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
 // levels are those of LOGLEVEL, by number.
@@ -44,7 +44,7 @@ func logLevel(logger *slog.Logger) int {
 
 // logReader makes records of LOGPIPE; in the classic protocol, which has none, it reads standard error.
 type logReader struct {
-	*launcher.Log
+	*launch.Log
 	logger *slog.Logger
 
 	mutex sync.Mutex
@@ -55,11 +55,11 @@ func (c *Cmd) readLog(pipe *os.File) *logReader {
 	r := &logReader{logger: c.Logger}
 	switch {
 	case c.Classic == nil:
-		r.Log = launcher.ReadLog(pipe, nil, r.take)
+		r.Log = launch.ReadLog(pipe, nil, r.take)
 	case c.Stderr == nil:
-		r.Log = launcher.ReadLog(pipe, nil, r.takeClassic)
+		r.Log = launch.ReadLog(pipe, nil, r.takeClassic)
 	default:
-		r.Log = launcher.ReadLog(pipe, copyTo{c.Stderr}, r.takeClassic)
+		r.Log = launch.ReadLog(pipe, copyTo{c.Stderr}, r.takeClassic)
 	}
 	return r
 }
@@ -75,9 +75,9 @@ func (c copyTo) Write(text []byte) (int, error) {
 // take makes a record of a line. A line that is not of nsexec's form is shown as it is: something
 // else in the program, its Go side for instance, has written it.
 func (r *logReader) take(raw []byte) {
-	line, err := launcher.ParseLine(raw)
+	line, err := launch.ParseLine(raw)
 	if err != nil {
-		line = launcher.Line{Level: "warning", Stage: -1, Text: strings.TrimSuffix(string(raw), "\n")}
+		line = launch.Line{Level: "warning", Stage: -1, Text: strings.TrimSuffix(string(raw), "\n")}
 	}
 	if line.Level == "fatal" {
 		r.addFatal(newFatalError(line.Stage, line.Pid, line.Text))

@@ -11,7 +11,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
 // Start launches the program and returns when the init process exists, is known, and is the only
@@ -24,7 +24,7 @@ func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	if err := c.check(ctx); err != nil {
 		return nil, err
 	}
-	l := &launcher.Launch{
+	l := &launch.Launch{
 		Path: c.Path, Args: c.Args, Dir: c.Dir, Sys: c.SysProcAttr,
 		WaitFirst: c.Classic != nil || c.Order == WaitFirst,
 	}
@@ -65,14 +65,14 @@ func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
 	}
-	if err == launcher.ErrEnded {
+	if err == launch.ErrEnded {
 		return nil, lastWords(l, log)
 	}
 	return nil, fmt.Errorf("parent: %w", err)
 }
 
 // drive does the parent's part.
-func (c *Cmd) drive(l *launcher.Launch, log *logReader) (*Init, error) {
+func (c *Cmd) drive(l *launch.Launch, log *logReader) (*Init, error) {
 	if c.BeforeMessage != nil {
 		if err := c.BeforeMessage(l.Pid); err != nil {
 			return nil, fmt.Errorf("before the message: %w", err)
@@ -85,18 +85,18 @@ func (c *Cmd) drive(l *launcher.Launch, log *logReader) (*Init, error) {
 }
 
 // lastWords is why a launched process has ended: its fatal line, or else its status.
-func lastWords(l *launcher.Launch, log *logReader) error {
+func lastWords(l *launch.Launch, log *logReader) error {
 	if fatal := log.failure(); fatal != nil {
 		return fatal
 	}
 	if l.Status != 0 {
 		return &ExitError{l.Status}
 	}
-	return fmt.Errorf("nsenter: %w", launcher.ErrEnded)
+	return fmt.Errorf("nsenter: %w", launch.ErrEnded)
 }
 
 // fork starts the launched process.
-func (c *Cmd) fork(l *launcher.Launch) (*logReader, error) {
+func (c *Cmd) fork(l *launch.Launch) (*logReader, error) {
 	var theirs []*os.File // only for the launched process
 	defer func() {
 		for _, f := range theirs {

@@ -26,7 +26,7 @@ import (
 	"unsafe"
 
 	"nsenter-cpp.example/internal/kernel"
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 	"nsenter-cpp.example/internal/require"
 	"nsenter-cpp.example/internal/testhelp"
 	"nsenter-cpp.example/nsenter/bootstrap"
@@ -765,7 +765,7 @@ func TestOthersChildrenAreLeftAlone(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := launcher.PeekStatus(other.Process.Pid); err != nil {
+	if _, err := launch.PeekStatus(other.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
 	c := &Cmd{Path: "/bin/false", Args: []string{"false"}, Message: &bootstrap.Message{}}

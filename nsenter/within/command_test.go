@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
 func TestCommand(t *testing.T) {
@@ -72,7 +72,7 @@ func (cancel afterTheEnd) Write(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	launcher.PeekStatus(pid)
+	launch.PeekStatus(pid)
 	cancel()
 	return len(b), nil
 }

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 	"nsenter-cpp.example/nsenter/parent"
 )
 
@@ -32,14 +32,14 @@ func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running 
 	r := &running{
 		process:  process,
 		program:  -1,
-		answers:  launcher.NewReader(process.Conn),
+		answers:  launch.NewReader(process.Conn),
 		requests: &outbox{socket: requests},
 		stdio:    stdio,
 		ended:    make(chan struct{}),
 	}
 	go func() {
 		defer close(r.ended)
-		launcher.PeekStatus(process.Pid)
+		launch.PeekStatus(process.Pid)
 		// Whoever else has its end of the socket, one that it has forked for instance, could keep us waiting for ever.
 		process.Conn.SetReadDeadline(time.Now().Add(patienceForOthers))
 	}()

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"time"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
 // stdio is the standard streams of a child: files as they are, pipes for everything else.
@@ -69,7 +69,7 @@ func openStdio(stdin io.Reader, stdout, stderr io.Writer) (s *stdio, err error) 
 		s.output = append(s.output, read)
 		s.copies = append(s.copies, func() error {
 			defer read.Close()
-			from := launcher.NewReader(read)
+			from := launch.NewReader(read)
 			_, err := io.Copy(out, from)
 			if from.IsCut() {
 				err = exec.ErrWaitDelay

@@ -30,11 +30,11 @@ const (
 
 // Programs are what is built for the benchmark.
 type programs struct {
-	launcher string
-	small    map[string]program // by contestant
-	large    map[string]program // the same as 15 MB position-independent executables
-	touched  map[string]program // the same, writing to 64 MB before
-	also     string             // name of one more contestant, or empty
+	stopwatch string
+	small     map[string]program // by contestant
+	large     map[string]program // the same as 15 MB position-independent executables
+	touched   map[string]program // the same, writing to 64 MB before
+	also      string             // name of one more contestant, or empty
 }
 
 // A program is linked several times, each time with Go's functions in another order and part of its data elsewhere, and
@@ -52,7 +52,7 @@ const (
 
 func (p program) path(layout int) string { return fmt.Sprintf("%s.%d", p.prefix, layout) }
 
-// String is how the launcher is told of it.
+// String is how the stopwatch is told of it.
 func (p program) String() string { return fmt.Sprintf("%s,%d", p.prefix, p.layouts) }
 
 // Source is the build tag and the environment that a contestant is made with. Copying is chosen by the macro, and not
@@ -162,7 +162,7 @@ var contestantNames = []string{none, started, peer, ours, copying, yardstick}
 
 func buildSmall(layouts int) (*programs, error) {
 	p := &programs{}
-	if err := p.buildLauncher(); err != nil {
+	if err := p.buildStopwatch(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -191,21 +191,21 @@ func buildKind(suffix string, layouts int, moreTags string, flags ...string) (ma
 	return built, settle(built, layouts)
 }
 
-func (p *programs) buildLauncher() error {
-	progress("building the launcher")
-	sources, err := filepath.Glob(filepath.Join(repoRoot(), "tests", "bench", "launcher", "*.cc"))
+func (p *programs) buildStopwatch() error {
+	progress("building the stopwatch")
+	sources, err := filepath.Glob(filepath.Join(repoRoot(), "tests", "bench", "stopwatch", "*.cc"))
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(buildDir(), 0o755); err != nil {
 		return err
 	}
-	p.launcher = filepath.Join(buildDir(), "launcher")
+	p.stopwatch = filepath.Join(buildDir(), "stopwatch")
 	compiler := os.Getenv("CXX")
 	if compiler == "" {
 		compiler = "g++"
 	}
-	args := []string{"-std=c++20", "-O2", "-Wall", "-Wextra", "-static", "-o", p.launcher}
+	args := []string{"-std=c++20", "-O2", "-Wall", "-Wextra", "-static", "-o", p.stopwatch}
 	_, err = command(".", nil, compiler, append(args, sources...)...)
 	return err
 }

@@ -27,7 +27,7 @@ func (p *programs) count(s scenario, label string) (counts, error) {
 	program.layouts = 1
 	trace := filepath.Join(buildDir(), fmt.Sprintf("%s-%s.strace", s.name, label))
 	_, err := command(buildDir(), nil, "strace", "-f", "-qq", "-o", trace,
-		p.launcher, s.asked(), "1", "0", "1", label+"="+program.String())
+		p.stopwatch, s.asked(), "1", "0", "1", label+"="+program.String())
 	if err != nil {
 		return counts{}, err
 	}

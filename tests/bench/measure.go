@@ -16,7 +16,7 @@ import (
 
 // A scenario is something that programs are asked to do.
 type scenario struct {
-	name  string // as the launcher knows it, with one of the suffixes below for other programs
+	name  string // as the stopwatch knows it, with one of the suffixes below for other programs
 	title string
 }
 
@@ -25,7 +25,7 @@ const (
 	touchedSuffix = "-touched" // programs that have written to much memory before
 )
 
-// Asked is the launcher's name of the scenario.
+// Asked is the stopwatch's name of the scenario.
 func (s scenario) asked() string {
 	return strings.TrimSuffix(strings.TrimSuffix(s.name, largeSuffix), touchedSuffix)
 }
@@ -74,7 +74,7 @@ func chooseScenarios(list string) ([]scenario, error) {
 	return chosen, nil
 }
 
-// Contestants are the labels and programs that the launcher is given.
+// Contestants are the labels and programs that the stopwatch is given.
 func (p *programs) contestants(s scenario) []string {
 	labels := []string{none, yardstick, ours, copying}
 	if s.replies() {
@@ -110,11 +110,11 @@ type outcome struct {
 
 const warmUp = smallLayouts // so that each file has been executed
 
-// Measure runs the launcher and reads what it has to say.
+// Measure runs the stopwatch and reads what it has to say.
 func (p *programs) measure(s scenario, rounds, seed int) (*outcome, error) {
 	args := []string{s.asked(), strconv.Itoa(rounds), strconv.Itoa(warmUp), strconv.Itoa(seed)}
-	// The launcher leads a process group of its own, so that nothing of it is left if it is killed.
-	text, err := command(buildDir(), nil, p.launcher, append(args, p.contestants(s)...)...)
+	// The stopwatch leads a process group of its own, so that nothing of it is left if it is killed.
+	text, err := command(buildDir(), nil, p.stopwatch, append(args, p.contestants(s)...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -102,10 +102,10 @@ func (p *programs) measureMemory(rounds, seed int) (*memory, error) {
 	return m, nil
 }
 
-// Observe runs one of the launcher's commands that look at a single launch.
+// Observe runs one of the stopwatch's commands that look at a single launch.
 func (p *programs) observe(label string, program program, args ...string) (string, error) {
 	program.layouts = 1
-	text, err := command(buildDir(), nil, p.launcher, append(args, label+"="+program.String())...)
+	text, err := command(buildDir(), nil, p.stopwatch, append(args, label+"="+program.String())...)
 	return strings.TrimSpace(text), err
 }
 

@@ -50,7 +50,7 @@ func (p *programs) profile(name string) error {
 	for _, label := range labels {
 		program := p.small[label]
 		text, err := trace.record(func() error {
-			_, err := command(buildDir(), nil, p.launcher, s.asked(), strconv.Itoa(profiledLaunches), "3", "1",
+			_, err := command(buildDir(), nil, p.stopwatch, s.asked(), strconv.Itoa(profiledLaunches), "3", "1",
 				label+"="+program.String())
 			return err
 		})

@@ -15,13 +15,13 @@
  * What each step is in the code: tests/model/run demands that each step has a row, that each row has a step, and that the
  * file has such a function.
  *
- * MAP parent_sends                     internal/launcher/launch.go: sendMessage
- * MAP parent_reads                     internal/launcher/reply.go: readReply
- * MAP parent_waits_helper              internal/launcher/launch.go: waitStage1
- * MAP parent_waits_launched            internal/launcher/launch.go: waitLaunched
+ * MAP parent_sends                     internal/launch/launch.go: sendMessage
+ * MAP parent_reads                     internal/launch/reply.go: readReply
+ * MAP parent_waits_helper              internal/launch/launch.go: waitStage1
+ * MAP parent_waits_launched            internal/launch/launch.go: waitLaunched
  * MAP parent_has_it                    nsenter/parent/start.go: Start
- * MAP parent_reaps_launched            internal/launcher/launch.go: Undo
- * MAP parent_reaps_init                internal/launcher/launch.go: Undo
+ * MAP parent_reaps_launched            internal/launch/launch.go: Undo
+ * MAP parent_reaps_init                internal/launch/launch.go: Undo
  * MAP original_reads_message           cpp/message_reader.cc: MessageReader::ReadFrom
  * MAP original_clones_copy             cpp/working_copy.cc: WorkingCopy::MakeIfThreads
  * MAP original_closes_copys_end        cpp/working_copy.cc: WorkingCopy::MakeIfThreads

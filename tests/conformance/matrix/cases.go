@@ -14,7 +14,7 @@ import (
 	"time"
 	"unsafe"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 // types but user, which is a setting of its own: for most callers all else depends on it.
@@ -183,18 +183,18 @@ func (c *combination) possible() bool {
 }
 
 // launchCase is the launch of a combination, as runc's Go side asks for it.
-func (c *combination) launchCase(program string) launch.Case {
+func (c *combination) launchCase(program string) harness.Case {
 	fixture := c.caller.fixture
 	if c.what["user"].joins() {
 		fixture = c.caller.userNS
 	}
-	return launch.Case{
+	return harness.Case{
 		Program: program,
 		Env:     []string{"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_LOGPIPE=4", "PROBE_DUMPABLE=1"},
 		UID:     c.caller.id, GID: c.caller.id,
 		Fixture: fixture, Setup: c.caller.setup,
 		Message:  c.message(),
-		Order:    launch.ReadFirst,
+		Order:    harness.ReadFirst,
 		Deadline: 20 * time.Second,
 	}
 }
@@ -223,7 +223,7 @@ func (c *combination) message() []byte {
 			flags |= cloneFlags[name]
 		}
 		if c.what[name].joins() {
-			paths = append(paths, fmt.Sprintf("%s:/proc/%d/ns/%s", name, launch.FixturePid, name))
+			paths = append(paths, fmt.Sprintf("%s:/proc/%d/ns/%s", name, harness.FixturePid, name))
 		}
 	}
 	m.number(attrFlags, flags)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 func TestListIsExact(t *testing.T) {
@@ -34,10 +34,10 @@ func TestListIsExact(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	failed := func(status string, lines ...string) outcome {
-		return newOutcome(&launch.Outcome{Status: status, Fatal: lines})
+		return newOutcome(&harness.Outcome{Status: status, Fatal: lines})
 	}
-	became := func(state launch.State) outcome {
-		return newOutcome(&launch.Outcome{Status: "0", Init: &state, Stdout: "nsexec returned\n"})
+	became := func(state harness.State) outcome {
+		return newOutcome(&harness.Outcome{Status: "0", Init: &state, Stdout: "nsexec returned\n"})
 	}
 	eperm := failed("1", "nsexec[PID]: failed to a: Operation not permitted")
 	for _, test := range []struct {
@@ -50,15 +50,15 @@ func TestCompare(t *testing.T) {
 		{"another errno", eperm, failed("1", "b: Invalid argument"), "error"},
 		{"no errno", eperm, failed("1", "b: Operation not permitted, really"), "error"},
 		{"another status", eperm, failed("0", "b: Operation not permitted"), "status"},
-		{"one fails", became(launch.State{}), eperm, "outcome"},
+		{"one fails", became(harness.State{}), eperm, "outcome"},
 		{"an init process that fails later",
-			newOutcome(&launch.Outcome{Status: "1", Init: &launch.State{}, Fatal: []string{"x: Operation not permitted"}}),
+			newOutcome(&harness.Outcome{Status: "1", Init: &harness.State{}, Fatal: []string{"x: Operation not permitted"}}),
 			eperm, ""},
-		{"equal", became(launch.State{Caps: "1"}), became(launch.State{Caps: "1"}), ""},
-		{"capabilities", became(launch.State{Caps: "1"}), became(launch.State{Caps: "2"}), "caps"},
-		{"groups", became(launch.State{Groups: "1"}), became(launch.State{}), "groups"},
-		{"a namespace", became(launch.State{NS: map[string]string{"net": "own"}}),
-			became(launch.State{NS: map[string]string{"net": "new"}}), "ns.net"},
+		{"equal", became(harness.State{Caps: "1"}), became(harness.State{Caps: "1"}), ""},
+		{"capabilities", became(harness.State{Caps: "1"}), became(harness.State{Caps: "2"}), "caps"},
+		{"groups", became(harness.State{Groups: "1"}), became(harness.State{}), "groups"},
+		{"a namespace", became(harness.State{NS: map[string]string{"net": "own"}}),
+			became(harness.State{NS: map[string]string{"net": "new"}}), "ns.net"},
 	} {
 		var fields []string
 		for _, d := range compare(test.ours, test.theirs) {

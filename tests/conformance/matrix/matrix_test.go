@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 var (
@@ -23,7 +23,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	launch.Main()
+	harness.Main()
 	flag.Parse()
 	os.Exit(m.Run())
 }
@@ -38,10 +38,10 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	probe := filepath.Join(t.TempDir(), "probe")
-	if err := launch.BuildProbe(probe); err != nil {
+	if err := harness.BuildProbe(probe); err != nil {
 		t.Fatal(err)
 	}
-	runc := launch.BuildPeer(t, "../peers/runc15")
+	runc := harness.BuildPeer(t, "../peers/runc15")
 
 	list := allCombinations()
 	var lock sync.Mutex
@@ -96,7 +96,7 @@ func launchBoth(t *testing.T, c *combination, ours, theirs string) (outcome, out
 	t.Helper()
 	var both [2]outcome
 	for i, program := range []string{ours, theirs} {
-		o, err := launch.Run(c.launchCase(program))
+		o, err := harness.Run(c.launchCase(program))
 		if err != nil {
 			t.Fatal(err)
 		}

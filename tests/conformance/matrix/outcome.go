@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
 
@@ -19,7 +19,7 @@ type outcome struct {
 	fields vectors.Fields
 }
 
-func newOutcome(o *launch.Outcome) outcome {
+func newOutcome(o *harness.Outcome) outcome {
 	var fromTable vectors.Vector // a vector that expects nothing in particular
 	fields := fromTable.Got(o)
 	// runc's init process can fail after the reply.
@@ -35,7 +35,7 @@ func newOutcome(o *launch.Outcome) outcome {
 
 // errorOf is the errno that a launch failed with; the text, where it names none. (runc goes on talking
 // after the line that matters.)
-func errorOf(o *launch.Outcome) string {
+func errorOf(o *harness.Outcome) string {
 	text := o.Stderr
 	if len(o.Fatal) > 0 {
 		text = o.Fatal[0]

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
 
@@ -41,7 +41,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	launch.Main()
+	harness.Main()
 	flag.Parse()
 	// Most of the time is spent on waiting for what never comes.
 	if err := flag.Set("test.parallel", "8"); err != nil {
@@ -72,7 +72,7 @@ func TestPeers(t *testing.T) {
 	leftOut := make(map[string]bool)
 	complete := t.Run("vectors", func(t *testing.T) {
 		for _, peer := range peerNames {
-			program := launch.BuildPeer(t, peer)
+			program := harness.BuildPeer(t, peer)
 			left, beyond := 0, 0
 			for i := range list {
 				v := &list[i]
@@ -156,13 +156,13 @@ func differences(t *testing.T, v *vectors.Vector, program string, hangs bool) []
 	var first []vectors.Difference
 	for i, run := range runs {
 		run.Case.Deadline = deadline
-		outcome, err := launch.Run(run.Case)
+		outcome, err := harness.Run(run.Case)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if outcome.Hang != "" && !hangs && !beyond {
 			run.Case.Deadline = patience
-			if outcome, err = launch.Run(run.Case); err != nil {
+			if outcome, err = harness.Run(run.Case); err != nil {
 				t.Fatal(err)
 			}
 		}

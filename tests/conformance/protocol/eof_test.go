@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
 
@@ -33,13 +33,13 @@ func TestEOFAnywhere(t *testing.T) {
 		size := size
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			o, err := launch.Run(launch.Case{
+			o, err := harness.Run(harness.Case{
 				Program: program,
 				Env:     []string{"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_LOGPIPE=4"},
 				Fixture: "plain",
 				Message: whole.Message[:size],
 				Shut:    true,
-				Order:   launch.ReadFirst,
+				Order:   harness.ReadFirst,
 
 				Deadline: deadline(),
 			})
@@ -52,7 +52,7 @@ func TestEOFAnywhere(t *testing.T) {
 }
 
 // checkRefused wants one line, with a text in it, to be all that has come of a launch.
-func checkRefused(t *testing.T, o *launch.Outcome, text string) {
+func checkRefused(t *testing.T, o *harness.Outcome, text string) {
 	t.Helper()
 	if o.Status != "1" || o.Hang != "" || len(o.Left) > 0 || o.Initpipe != "" || o.Stdout != "" || o.Stderr != "" {
 		t.Errorf("not a plain failure: %+v", *o)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 // program is the one under test.
@@ -29,7 +29,7 @@ func deadline() time.Duration {
 }
 
 func TestMain(m *testing.M) {
-	launch.Main()
+	harness.Main()
 	flag.Parse()
 	os.Exit(run(m))
 }
@@ -54,7 +54,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "probe")
-	if err := launch.BuildProbe(program); err != nil {
+	if err := harness.BuildProbe(program); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
 
@@ -52,11 +52,11 @@ func TestVectors(t *testing.T) {
 					t.Skip("LEFT OUT: with -test.short not so many pieces")
 				}
 				run.Case.Deadline = deadline()
-				outcome, err := launch.Run(run.Case)
+				outcome, err := harness.Run(run.Case)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if v.AsksForTime() && !launch.HasNamespace("time") {
+				if v.AsksForTime() && !harness.HasNamespace("time") {
 					// Here it can be seen that this is said, and no more.
 					checkRefused(t, &outcome, "time")
 					require.That(t, false, "a kernel with time namespaces")

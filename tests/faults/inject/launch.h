@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The parent of the launched process, and what the two have in common: descriptors, a console,
-// limits. It is a process of its own, so that it can die, and does nothing but reap: what a parent
-// says and reads, the injector does, through descriptors that it holds itself.
+// One launch: the parent, the launched process, and what the two have in common, which is
+// descriptors, a console, limits. The parent is a process of its own, so that it can die, and does
+// nothing but reap: what a parent says and reads, the injector does, through descriptors that it
+// holds itself.
 
 #pragma once
 

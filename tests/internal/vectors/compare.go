@@ -10,18 +10,18 @@ import (
 	"strconv"
 	"strings"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 // Run is one launch of a vector: its pieces and the order of the parent.
 type Run struct {
 	Name string
-	Case launch.Case
+	Case harness.Case
 }
 
 // Runs are all launches of a vector.
 func (v *Vector) Runs(program string) ([]Run, error) {
-	c := launch.Case{
+	c := harness.Case{
 		Program: program,
 		Env:     v.environment(),
 		Fixture: v.Get("fixture", "plain"),
@@ -36,7 +36,7 @@ func (v *Vector) Runs(program string) ([]Run, error) {
 	if len(pieces) == 0 {
 		pieces = []string{"whole"}
 	}
-	orders := []launch.Order{launch.ReadFirst, launch.WaitFirst}
+	orders := []harness.Order{harness.ReadFirst, harness.WaitFirst}
 	if v.Expected() != "ok" {
 		orders = orders[:1] // nothing is read
 	} else if v.Protocol() == "classic" {
@@ -149,13 +149,13 @@ func (v *Vector) Wanted() Fields {
 	} else {
 		w["stage1"] = "none, or child that ends"
 	}
-	w["probe"] = v.Get("probe", escape("nsexec returned\n"+launch.Document))
+	w["probe"] = v.Get("probe", escape("nsexec returned\n"+harness.Document))
 	w["init-status"] = v.Get("init-status", "0")
 	if v.noState() {
 		return w
 	}
 	w["terminal"] = v.Get("terminal", "no")
-	for _, name := range launch.NamespaceTypes {
+	for _, name := range harness.NamespaceTypes {
 		w["ns."+name] = "own"
 	}
 	for _, ns := range v.All("ns") {
@@ -207,7 +207,7 @@ func (v *Vector) noState() bool {
 }
 
 // Got is what a launch came to, in the same fields.
-func (v *Vector) Got(o *launch.Outcome) Fields {
+func (v *Vector) Got(o *harness.Outcome) Fields {
 	g := Fields{
 		"hang": text(o.Hang), "left": list(o.Left), "bad-log": list(o.BadLog), "early": nothing,
 		"fatal": escape(list(o.Fatal)), "stderr": text(o.Stderr), "status": o.Status,
@@ -278,7 +278,7 @@ func (d Difference) String() string {
 }
 
 // Compare returns the differences, by field.
-func (v *Vector) Compare(o *launch.Outcome) []Difference {
+func (v *Vector) Compare(o *harness.Outcome) []Difference {
 	want, got := v.Wanted(), v.Got(o)
 	var differences []Difference
 	for field, value := range want {

@@ -17,7 +17,7 @@ import (
 	"strconv"
 	"strings"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 // Line is one `key: value`.
@@ -216,7 +216,7 @@ func (v *Vector) Captured() bool { return v.Get("captured", "") != "" }
 func (v *Vector) AsksForTime() bool {
 	for _, field := range v.All("parsed") {
 		var flags uint64
-		if n, _ := fmt.Sscanf(field, "clone-flags 0x%x", &flags); n == 1 && flags&launch.CloneNewTime != 0 ||
+		if n, _ := fmt.Sscanf(field, "clone-flags 0x%x", &flags); n == 1 && flags&harness.CloneNewTime != 0 ||
 			strings.HasPrefix(field, "namespace time ") {
 			return true
 		}

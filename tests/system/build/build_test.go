@@ -18,7 +18,7 @@ import (
 	"testing"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 const modulePath = "nsenter-cpp.example"
@@ -31,7 +31,7 @@ const hardening = "-O2 -Wp,-D_GLIBCXX_ASSERTIONS -Wp,-U_FORTIFY_SOURCE,-D_FORTIF
 var scratch string
 
 func TestMain(m *testing.M) {
-	launch.Main()
+	harness.Main()
 	os.Exit(runTests(m))
 }
 
@@ -203,22 +203,22 @@ const flowCloneFlags = 0x08000000 | 0x00020000 | 0x40000000 | 0x20000000 | 0x040
 // A flow is one launch of each protocol.
 type flow struct {
 	name      string
-	request   launch.Case
+	request   harness.Case
 	namespace string // what each of flowNamespaces is then
 }
 
 func flows() []flow {
 	return []flow{
-		{"netlink", launch.Case{
+		{"netlink", harness.Case{
 			Env:     []string{"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_LOGPIPE=4"},
 			Fixture: "none",
 			Message: netlinkMessage(flowCloneFlags),
-			Order:   launch.ReadFirst,
+			Order:   harness.ReadFirst,
 		}, "new"},
-		{"classic", launch.Case{
+		{"classic", harness.Case{
 			Env:     []string{"_LIBCONTAINER_INITPIPE=3", "_LIBCONTAINER_INITPID=4711"},
 			Fixture: "plain",
-			Order:   launch.ReadFirst,
+			Order:   harness.ReadFirst,
 		}, "joined"},
 	}
 }
@@ -232,11 +232,11 @@ func checkFlows(t *testing.T, program, said string, env ...string) {
 		c := f.request
 		c.Program = program
 		c.Env = append(c.Env, env...)
-		outcome, err := launch.Run(c)
+		outcome, err := harness.Run(c)
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}
-		if want := "nsexec returned\n" + said + launch.Document; outcome.Stdout != want {
+		if want := "nsexec returned\n" + said + harness.Document; outcome.Stdout != want {
 			t.Errorf("%s: program wrote %q, not %q", f.name, outcome.Stdout, want)
 		}
 		if outcome.Status != "0" || outcome.Hang != "" || len(outcome.Left) > 0 || len(outcome.Fatal) > 0 ||

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 // A toolchain compiles the core for one libc and links C programs with it.
@@ -156,7 +156,7 @@ func TestSetuidProgramIsRefused(t *testing.T) {
 	c.Program = program
 	c.UID, c.GID = 1000, 1000
 	c.Setup = []string{"setuid"}
-	outcome, err := launch.Run(c)
+	outcome, err := harness.Run(c)
 	if err != nil {
 		t.Fatal(err)
 	}

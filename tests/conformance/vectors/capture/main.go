@@ -30,7 +30,7 @@ import (
 	"syscall"
 	"time"
 
-	"nsenter-cpp.example/tests/internal/launch"
+	"nsenter-cpp.example/tests/internal/harness"
 )
 
 const scenarioVariable = "CAPTURE_SCENARIO"
@@ -130,12 +130,12 @@ func captureHere(s scenario) error {
 	if fixture == "" {
 		fixture = "none"
 	}
-	if err := launch.StartFixture(fixture); err != nil {
+	if err := harness.StartFixture(fixture); err != nil {
 		return err
 	}
 	args := []string{"run", "--bundle", "/mnt/bundle", "c"}
 	if s.exec != nil {
-		if err := s.createAt(launch.FixturePid); err != nil {
+		if err := s.createAt(harness.FixturePid); err != nil {
 			return err
 		}
 		defer s.runc("delete", "--force", "c")

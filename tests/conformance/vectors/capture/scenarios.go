@@ -14,7 +14,7 @@ import (
 type scenario struct {
 	name       string
 	user       int    // runc runs as this uid and gid
-	fixture    string // of package launch; its namespaces are at /mnt/ns
+	fixture    string // of package harness; its namespaces are at /mnt/ns
 	namespaces string // types as the runtime specification names them, `type:path` to join
 	patches    []string
 	exec       []string // options of the exec that is captured, not nil; the container is pid 4711

@@ -2,12 +2,13 @@
 
 //go:build linux
 
-// Package launch starts a program under test the way the parents of both protocols do, in a pid
+// Package harness starts a program under test the way the parents of both protocols do, in a pid
 // and a mount namespace of its own, and reports everything that is then to be seen from outside.
+// Package launch, under it, is one launch: it does the parent's part, which this package watches.
 //
 // A test calls Main in its TestMain and Run for each launch. Run executes the test binary again as
 // pid 1 of new namespaces; what happens there is in supervisor.go.
-package launch
+package harness
 
 import (
 	"bytes"

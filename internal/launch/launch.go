@@ -2,10 +2,10 @@
 
 //go:build linux
 
-// Package launcher starts a process that speaks the bootstrap protocol and does its parent's part, in one of runc's two
-// orders. nsenter/parent is its typed face, for programs; tests/internal/launch gives it descriptors, environments
-// and bytes that no program would, and looks at everything itself.
-package launcher
+// Package launch is one launch seen by the parent: it starts a process that speaks the bootstrap protocol and does its
+// parent's part, in one of runc's two orders. nsenter/parent is its typed face, for programs; tests/internal/harness
+// gives it descriptors, environments and bytes that no program would, and looks at everything itself.
+package launch
 
 import (
 	"errors"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The launcher: starts programs and measures each launch, with as little as possible of its own in
+// The stopwatch: starts programs and measures each launch, with as little as possible of its own in
 // between. It knows nothing of statistics; its output is one line of comma-separated values a
 // launch.
 //
-//   launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...
-//   launcher --list
-//   launcher --page-tables SCENARIO LABEL=PREFIX,LAYOUTS
-//   launcher --start-in CGROUP SCENARIO LABEL=PREFIX,LAYOUTS
+//   stopwatch SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...
+//   stopwatch --list
+//   stopwatch --page-tables SCENARIO LABEL=PREFIX,LAYOUTS
+//   stopwatch --start-in CGROUP SCENARIO LABEL=PREFIX,LAYOUTS
 //
 // The programs are PREFIX.0, PREFIX.1 and so on, which differ in how they are laid out. In each
 // round every program is launched once, in the next layout and in an order that is drawn anew. A
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
     std::puts(starts ? "starts" : "does not start");
     return 0;
   }
-  if (argc < 6) Die("usage: launcher SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...");
+  if (argc < 6) Die("usage: stopwatch SCENARIO ROUNDS WARM_UP SEED LABEL=PREFIX,LAYOUTS ...");
   BeginLaunching();
   const Scenario scenario = FindScenario(argv[1]);
   const int rounds = std::atoi(argv[2]);

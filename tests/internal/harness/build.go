@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package launch
+package harness
 
 import (
 	"fmt"

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package launcher
+package launch
 
 import (
 	"syscall"

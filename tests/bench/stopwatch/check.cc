@@ -32,7 +32,7 @@ void Expect(bool holds, const Scenario& scenario, const char* label, const std::
 void Die(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  std::fputs("launcher: ", stderr);
+  std::fputs("stopwatch: ", stderr);
   std::vfprintf(stderr, format, arguments);
   std::fputc('\n', stderr);
   va_end(arguments);

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package launch
+package harness
 
 import (
 	"encoding/json"
@@ -19,10 +19,10 @@ import (
 	"time"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/launcher"
+	"nsenter-cpp.example/internal/launch"
 )
 
-// superviseMain is pid 1 of the new namespaces. While package launcher does the parent's part, this
+// superviseMain is pid 1 of the new namespaces. While package launch does the parent's part, this
 // goroutine polls: what it sees of two fds is then in the order in which it looked.
 func superviseMain() {
 	runtime.LockOSThread() // parent-outside changes this thread's pid namespace
@@ -63,12 +63,12 @@ type run struct {
 	deadline time.Time
 	o        Outcome
 
-	launch launcher.Launch
+	launch launch.Launch
 	conn   int // launch.Conn
 	// What arrives at our ends. Of INITPIPE it is what follows the reply's line, and nil until that has been read.
 	initpipe, stdout, stderr *source
 	logEnd                   *os.File
-	log                      *launcher.Log // nil: not read yet
+	log                      *launch.Log // nil: not read yet
 	mutex                    sync.Mutex
 	lines                    []string // of the log
 
@@ -522,7 +522,7 @@ func (r *run) start() error {
 }
 
 func (r *run) readLog() {
-	r.log = launcher.ReadLog(r.logEnd, nil, func(line []byte) {
+	r.log = launch.ReadLog(r.logEnd, nil, func(line []byte) {
 		r.mutex.Lock()
 		defer r.mutex.Unlock()
 		r.lines = append(r.lines, string(line))
@@ -546,7 +546,7 @@ func (r *run) drive() error {
 	}
 	r.o.Status = "still running"
 	if r.wait("exit of the launched process", func() bool { return ended(l.Pid) }) {
-		status, err := launcher.PeekStatus(l.Pid)
+		status, err := launch.PeekStatus(l.Pid)
 		if err != nil && err != syscall.ECHILD { // it has been reaped, which only status 0 is
 			return err
 		}
@@ -556,7 +556,7 @@ func (r *run) drive() error {
 		r.readLog()
 	}
 	if init != 0 {
-		launcher.Send(l.Conn, []byte(Document), 0, true)
+		launch.Send(l.Conn, []byte(Document), 0, true)
 		if r.wait("end of the init process", func() bool { return ended(init) }) {
 			var status syscall.WaitStatus
 			syscall.Wait4(init, &status, 0, nil)
@@ -570,11 +570,11 @@ func (r *run) drive() error {
 	return nil
 }
 
-// watch lets package launcher be the parent, and looks on.
+// watch lets package launch be the parent, and looks on.
 func (r *run) watch() (failure error) {
 	l := &r.launch
 	stage1 := make(chan string, 1)
-	l.Replied = func(reply launcher.Reply) { stage1 <- r.whatIs(reply.Stage1) }
+	l.Replied = func(reply launch.Reply) { stage1 <- r.whatIs(reply.Stage1) }
 	driven := make(chan error, 1)
 	go func() { driven <- l.Drive() }()
 	if !r.wait("", func() bool {
@@ -600,7 +600,7 @@ func (r *run) watch() (failure error) {
 	return failure
 }
 
-// cleanUp lets package launcher undo what has failed, and sees whether all have been waited for.
+// cleanUp lets package launch undo what has failed, and sees whether all have been waited for.
 func (r *run) cleanUp(failure error) {
 	if failure != nil {
 		r.launch.Undo()
@@ -631,7 +631,7 @@ func (r *run) whatIs(a int) string {
 	switch stat := statFields(a); {
 	case a == 0:
 		return ""
-	case a == launcher.NoStage1:
+	case a == launch.NoStage1:
 		return "none"
 	case a == os.Getpid():
 		return "the parent"
@@ -685,7 +685,7 @@ func (r *run) conclude(init int) {
 var number = regexp.MustCompile(`\b[0-9]+\b`)
 
 // nameReply puts A and B in the place of the reply's pids.
-func nameReply(text string, reply launcher.Reply) string {
+func nameReply(text string, reply launch.Reply) string {
 	return number.ReplaceAllStringFunc(text, func(found string) string {
 		switch found {
 		case strconv.Itoa(reply.Stage1):
@@ -712,7 +712,7 @@ func (r *run) takeLine(raw string) {
 	if len(raw) >= tooLong { // how long also depends on pids
 		bad("line of %d bytes or more", tooLong)
 	}
-	line, err := launcher.ParseLine([]byte(raw))
+	line, err := launch.ParseLine([]byte(raw))
 	var entry map[string]string
 	if err != nil || json.Unmarshal([]byte(raw), &entry) != nil || !strings.HasSuffix(raw, "\n") {
 		bad("no complete JSON object of strings: %q", raw)

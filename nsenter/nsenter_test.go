@@ -17,7 +17,7 @@ import (
 	"time"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	_ "nsenter-cpp.example/nsenter"
 )
 
@@ -142,7 +142,7 @@ func (l launch) wantRefused(t *testing.T, text string) {
 // target is a process in namespaces of its own.
 func target(t *testing.T) int {
 	t.Helper()
-	require.Root(t)
+	testutil.RequireRoot(t)
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL,
@@ -199,7 +199,7 @@ func TestAliveProcess(t *testing.T) {
 
 // TestDeadProcess: a process that has ended has no namespaces to join.
 func TestDeadProcess(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	cmd := exec.Command("true")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestInvalidProcess(t *testing.T) {
 func TestConsole(t *testing.T) {
 	pid := target(t)
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	require.That(t, err == nil, "/dev/ptmx")
+	testutil.Require(t, err == nil, "/dev/ptmx")
 	defer master.Close()
 	var number, unlock uint32
 	for request, value := range map[uintptr]*uint32{

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 var bin string
@@ -67,32 +67,12 @@ func example(t *testing.T, uid uint32, name string, arguments ...string) string 
 // container is a process in namespaces of its own that has run a script.
 func container(t *testing.T, script string) string {
 	t.Helper()
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	cmd := exec.Command("/bin/sh", "-c",
-		"set -e\nmount --make-rprivate /\n"+script+"\necho ready\nexec 1>&-\nexec sleep 60")
-	cmd.Stdout, cmd.Stderr = write, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	write.Close()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	read.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if n, err := io.ReadFull(read, make([]byte, 6)); n != 6 {
-		t.Fatalf("no container: %v", err)
-	}
-	return fmt.Sprint(cmd.Process.Pid)
+	const kinds = syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID
+	return fmt.Sprint(testutil.Fixture(t, kinds, "mount --make-rprivate /\n"+script))
 }
 
 func TestInterfaces(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	pid := container(t, "")
 	output := example(t, 0, "interfaces")
 	if !regexp.MustCompile(`(?m)^net:\[\d+\] ` + pid + ` lo  \[\]$`).MatchString(output) {
@@ -101,7 +81,7 @@ func TestInterfaces(t *testing.T) {
 }
 
 func TestCopyout(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\necho secret >"+dir+"/file\nln -s "+dir+"/file "+dir+"/link")
 	if got := example(t, 0, "copyout", pid, dir+"/link"); got != "secret\n" {
@@ -110,7 +90,7 @@ func TestCopyout(t *testing.T) {
 }
 
 func TestBind(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	dir := t.TempDir()
 	pid := container(t, "mount -t tmpfs tmpfs "+dir+"\nmkdir "+dir+"/at")
 	folder := t.TempDir()
@@ -124,7 +104,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestSandbox(t *testing.T) {
-	require.Root(t) // to be somebody else
+	testutil.RequireRoot(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		got := example(t, uid, "sandbox", "/bin/sh", "-c",
 			"echo $$ $(id -u) $(cat /proc/net/route | wc -l) $(readlink /proc/1/x || echo none)")
@@ -135,7 +115,7 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestSandboxEndsWhenInterrupted(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	cmd := exec.Command(filepath.Join(bin, "sandbox"), "/bin/sh", "-c", "echo ready; sleep 60")
 	output, write, err := os.Pipe()
 	if err != nil {
@@ -161,7 +141,7 @@ func TestSandboxEndsWhenInterrupted(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
-	require.Root(t) // to be somebody else
+	testutil.RequireRoot(t) // to be somebody else
 	for _, uid := range []uint32{0, 1000} {
 		root, err := os.MkdirTemp("/tmp", "root")
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // peer is the C++ parser, in a process that lives as long as the test.
@@ -41,7 +41,7 @@ func buildPeer(t testing.TB, sources ...string) *peer {
 		compiler = "g++"
 	}
 	if _, err := exec.LookPath(compiler); err != nil {
-		require.That(t, false, "a C++ compiler: "+err.Error())
+		testutil.Require(t, false, "a C++ compiler: "+err.Error())
 	}
 	program := filepath.Join(t.TempDir(), "peer")
 	args := []string{"-std=c++20", "-O1", "-o", program, "-I", "../../cpp", "-I", "../../parent"}

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // A vector is what tests/conformance/vectors says of the parser.
@@ -32,7 +32,7 @@ type vector struct {
 func readVectors(t testing.TB) []vector {
 	t.Helper()
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		require.That(t, false, "a little-endian machine: the messages of tests/conformance/vectors are in that order")
+		testutil.Require(t, false, "a little-endian machine: the messages of tests/conformance/vectors are in that order")
 	}
 	paths, err := filepath.Glob("../../tests/conformance/vectors/*.vectors")
 	if err != nil || len(paths) == 0 {
@@ -132,7 +132,7 @@ func TestVectors(t *testing.T) {
 		}
 		t.Run(v.name, func(t *testing.T) {
 			if v.page != "" {
-				require.That(t, v.page == strconv.Itoa(os.Getpagesize()), "pages of "+v.page+" bytes")
+				testutil.Require(t, v.page == strconv.Itoa(os.Getpagesize()), "pages of "+v.page+" bytes")
 			}
 			w, err := parse(v.message)
 			if v.refusal != "" {

@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 
 	_ "nsenter-cpp.example/nsenter" // this test program is the program that is launched
@@ -77,13 +76,15 @@ func strayMain() {
 }
 
 var (
-	requireRoot = require.Root
-	deadline    = testhelp.Deadline
-	namespaceOf = testhelp.NamespaceOf
-	nothingLeft = testhelp.NothingLeft
+	requireRoot = testutil.RequireRoot
+	deadline    = testutil.Deadline
+	namespaceOf = testutil.NamespaceOf
+	nothingLeft = testutil.NothingLeft
 )
 
-func fixture(t testing.TB, kinds bootstrap.Namespaces) int { return testhelp.Fixture(t, kinds, "") }
+func fixture(t testing.TB, kinds bootstrap.Namespaces) int {
+	return testutil.Fixture(t, uintptr(kinds), "")
+}
 
 // self is a launch of this program.
 func self(m *bootstrap.Message) *Cmd {

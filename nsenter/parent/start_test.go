@@ -27,8 +27,7 @@ import (
 
 	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/internal/launch"
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -234,7 +233,7 @@ func TestFatalLineIsATypedError(t *testing.T) {
 	}
 	defer file.Close()
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), kernel.NsGetNstype, 0)
-	require.That(t, errno == 0, "a kernel that tells this process types of namespaces")
+	testutil.Require(t, errno == 0, "a kernel that tells this process types of namespaces")
 	for _, c := range []struct {
 		join bootstrap.Join
 		want FatalError
@@ -755,7 +754,7 @@ func TestCallersThatMindSIGCHLD(t *testing.T) {
 			}
 		}
 	}
-	testhelp.WhereSIGCHLDIsMinded(t, run)
+	testutil.WhereSIGCHLDIsMinded(t, run)
 }
 
 // TestOthersChildrenAreLeftAlone: a child that the caller has started itself is still its own after a

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // What is compared: the same static Go program, which says its host name,
@@ -73,7 +73,7 @@ func benchSession(b *testing.B, p *Proc) {
 func BenchmarkNsenter(b *testing.B) {
 	target := benchFixture(b)
 	nsenter, err := exec.LookPath("nsenter")
-	require.That(b, err == nil, "nsenter(1)")
+	testutil.Require(b, err == nil, "nsenter(1)")
 	program := filepath.Join(b.TempDir(), "within.test")
 	build := exec.Command("go", "test", "-c", "-o", program, "-ldflags=-extldflags=-static", "-tags=osusergo,netgo", ".")
 	if output, err := build.CombinedOutput(); err != nil {

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/parent"
 )
 
@@ -124,7 +124,7 @@ func requireUserNamespaces(t testing.TB) {
 	if err == nil {
 		s.Close()
 	}
-	require.That(t, !errors.Is(err, syscall.EPERM), "user namespaces")
+	testutil.Require(t, !errors.Is(err, syscall.EPERM), "user namespaces")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/parent"
 )
 
@@ -122,7 +122,7 @@ func TestCallersThatMindSIGCHLD(t *testing.T) {
 		}
 		s.Close()
 	}
-	testhelp.WhereSIGCHLDIsMinded(t, run)
+	testutil.WhereSIGCHLDIsMinded(t, run)
 }
 
 // TestRootless has the same table for a user who is not root: everything is made new, in a user namespace

@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // roles are what this program does when a test starts it again as somebody else.
@@ -85,12 +84,15 @@ func runRole(t *testing.T, uid uint32, role string, arguments ...string) string 
 }
 
 var (
-	requireRoot = require.Root
-	deadline    = testhelp.Deadline
-	fixture     = testhelp.Fixture
-	namespaceOf = testhelp.NamespaceOf
-	nothingLeft = testhelp.NothingLeft
+	requireRoot = testutil.RequireRoot
+	deadline    = testutil.Deadline
+	namespaceOf = testutil.NamespaceOf
+	nothingLeft = testutil.NothingLeft
 )
+
+func fixture(t testing.TB, kinds Namespaces, script string) int {
+	return testutil.Fixture(t, uintptr(kinds), script)
+}
 
 // buildStatic builds testdata/static.go, a program that needs no library.
 func buildStatic(t *testing.T, path string) {

@@ -23,7 +23,7 @@ import (
 	"time"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // inside is a fixture's script that gives its mount and pid namespace a /proc of its own.
@@ -227,9 +227,9 @@ func init() {
 func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	requireRoot(t)
 	libraries, _ := filepath.Glob("/lib/*/libnss_compat.so.2")
-	require.That(t, len(libraries) == 1, "glibc with a libnss_compat.so.2, in whose place a library can be put")
+	testutil.Require(t, len(libraries) == 1, "glibc with a libnss_compat.so.2, in whose place a library can be put")
 	_, err := exec.LookPath("gcc")
-	require.That(t, err == nil, "gcc")
+	testutil.Require(t, err == nil, "gcc")
 
 	dir := t.TempDir()
 	sign := filepath.Join(dir, "loaded")
@@ -318,7 +318,7 @@ func startWithPid(t *testing.T, pid int) *exec.Cmd {
 	for range 200 {
 		err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0)
 		if err != nil {
-			require.That(t, false, "a kernel that lets pids be chosen: "+err.Error())
+			testutil.Require(t, false, "a kernel that lets pids be chosen: "+err.Error())
 		}
 		cmd := exec.Command("/bin/sleep", "60")
 		if err := cmd.Start(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 )
 
@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 
 // TestMatrix compares all combinations, and draws the matrix.
 func TestMatrix(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	_, err := os.Stat("/usr/bin/newuidmap")
-	require.That(t, err == nil, "newuidmap and newgidmap in /usr/bin")
+	testutil.Require(t, err == nil, "newuidmap and newgidmap in /usr/bin")
 	entries, err := readDifferences(*update)
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -63,7 +63,7 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	require.Root(t)
+	testutil.RequireRoot(t)
 	entries, err := readDifferences(list)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestPeers(t *testing.T) {
 				peer := peer
 				t.Run(peer+"/"+v.Name, func(t *testing.T) {
 					t.Parallel()
-					require.That(t, lacks == "", lacks)
+					testutil.Require(t, lacks == "", lacks)
 					k := key{v.Name, peer}
 					seen.add(k, differences(t, v, program, entries[k].hangs()))
 				})

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -18,7 +18,7 @@ import (
 // line says how much was missing.
 func TestEOFAnywhere(t *testing.T) {
 	table := readTable(t)
-	require.Root(t)
+	testutil.RequireRoot(t)
 	requireLittleEndian(t)
 	var whole *vectors.Vector
 	for i := range table {

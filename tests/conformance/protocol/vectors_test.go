@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 	"nsenter-cpp.example/tests/internal/vectors"
 )
@@ -27,14 +27,14 @@ func readTable(t *testing.T) []vectors.Vector {
 func requireLittleEndian(t *testing.T) {
 	t.Helper()
 	one := uint16(1)
-	require.That(t, *(*byte)(unsafe.Pointer(&one)) == 1, "a little-endian machine")
+	testutil.Require(t, *(*byte)(unsafe.Pointer(&one)) == 1, "a little-endian machine")
 }
 
 // TestVectors launches every vector of the table. With -test.short, for machines where a system call takes its time,
 // a message is not written in more than a thousand pieces.
 func TestVectors(t *testing.T) {
 	table := readTable(t)
-	require.Root(t)
+	testutil.RequireRoot(t)
 	requireLittleEndian(t)
 	for i := range table {
 		v := &table[i]
@@ -47,7 +47,7 @@ func TestVectors(t *testing.T) {
 			t.Run(v.Name+"/"+run.Name, func(t *testing.T) {
 				t.Parallel()
 				lacks := v.Lacks()
-				require.That(t, lacks == "", lacks)
+				testutil.Require(t, lacks == "", lacks)
 				if piece := run.Case.Piece; testing.Short() && piece > 0 && len(v.Message)/piece > 1000 {
 					t.Skip("LEFT OUT: with -test.short not so many pieces")
 				}
@@ -59,7 +59,7 @@ func TestVectors(t *testing.T) {
 				if v.AsksForTime() && !harness.HasNamespace("time") {
 					// Here it can be seen that this is said, and no more.
 					checkRefused(t, &outcome, "time")
-					require.That(t, false, "a kernel with time namespaces")
+					testutil.Require(t, false, "a kernel with time namespaces")
 				}
 				for _, difference := range v.Compare(&outcome) {
 					t.Errorf("%s: %s", v.Where, difference)

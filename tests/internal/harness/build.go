@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // BuildProbe builds tests/conformance/probe.
@@ -40,7 +40,7 @@ func BuildPeer(t *testing.T, folder string) string {
 	if err != nil {
 		t.Logf("go build in %s: %v\n%s", folder, err, out)
 	}
-	require.That(t, err == nil, "the module of tests/conformance/peers/"+filepath.Base(folder)+
+	testutil.Require(t, err == nil, "the module of tests/conformance/peers/"+filepath.Base(folder)+
 		" in the module cache (`go mod download` there), and a C compiler")
 	return program
 }

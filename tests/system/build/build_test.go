@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 )
 
@@ -61,7 +61,7 @@ func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
 		_, err := exec.LookPath(program)
-		require.That(t, err == nil, program)
+		testutil.Require(t, err == nil, program)
 	}
 }
 
@@ -227,7 +227,7 @@ func flows() []flow {
 // `said` between the line that nsexec has returned and what it reads from INITPIPE.
 func checkFlows(t *testing.T, program, said string, env ...string) {
 	t.Helper()
-	require.Root(t)
+	testutil.RequireRoot(t)
 	for _, f := range flows() {
 		c := f.request
 		c.Program = program

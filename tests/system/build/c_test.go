@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/tests/internal/harness"
 )
 
@@ -136,7 +136,7 @@ func TestInitProcessIsASoundCProcess(t *testing.T) {
 // TestVectorsWithMusl: all launches, with the C library that others than Debian build for. Debian's is 1.2.3; what its
 // clone(3) refuses from 1.2.5 on is refused here too.
 func TestVectorsWithMusl(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	musl := toolchains[1]
 	program := musl.compileC(t, "launched.c", append([]string{"testdata/c/later_musl.c", "-Wl,--wrap=clone", "-static"},
 		musl.compileCore(t)...)...)
@@ -150,7 +150,7 @@ func TestVectorsWithMusl(t *testing.T) {
 
 // A program that runs with privileges its caller lacks does not let that caller's environment steer it.
 func TestSetuidProgramIsRefused(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	program := toolchains[0].compileC(t, "probe.c", toolchains[0].compileCore(t)...)
 	c := flows()[0].request
 	c.Program = program

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // A target as CMake describes it (cmake-file-api(7)).
@@ -173,7 +173,7 @@ func testPkgConfig(t *testing.T, installed string) {
 
 // testExample lets the example of the C++ library look around in a container.
 func testExample(t *testing.T, program string) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	container := exec.Command("/bin/sh", "-c", "hostname container && echo ready && exec sleep 60")
 	container.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,

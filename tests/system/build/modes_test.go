@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 func neededLibraries(t testing.TB, program string) []string {
@@ -185,7 +185,7 @@ func callsBeforeGo(t testing.TB, program string) []string {
 	output, err := command{".", env, []string{"strace", "-f", "-o", trace, program}}.run()
 	if err != nil {
 		// Some sandboxes forbid ptrace.
-		require.That(t, !strings.Contains(output, "Operation not permitted"), "strace to be permitted")
+		testutil.Require(t, !strings.Contains(output, "Operation not permitted"), "strace to be permitted")
 		t.Fatalf("strace: %v\n%s", err, output)
 	}
 	text := readFile(t, trace)

@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	_ "nsenter-cpp.example/nsenter"
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
@@ -225,7 +225,7 @@ func TestOrphansAreSeen(t *testing.T) {
 }
 
 func TestManyAtOnceLeaveNothingBehind(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	all := kinds(target(t))
 	if err := launch(all[0]); err != nil { // what the packages keep for good is there afterwards
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestManyAtOnceLeaveNothingBehind(t *testing.T) {
 }
 
 func TestManyInARowLeaveTheParentAsItIs(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	all := kinds(target(t))
 	const samples = 20
 	var memory []int64

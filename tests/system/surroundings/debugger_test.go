@@ -15,8 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -34,9 +33,9 @@ func probe(t testing.TB) string {
 // The kernel tells a debugger of a new process by the exit signal among clone's flags. One without it is taken for a
 // thread, and killed when the launched process ends.
 func TestDebuggerFollowsIntoTheInitProcess(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	_, err := exec.LookPath("gdb")
-	require.That(t, err == nil, "gdb")
+	testutil.Require(t, err == nil, "gdb")
 	program := probe(t)
 	for _, variable := range []string{"NO=1", "NSEXEC_COPY_MEMORY=1"} {
 		ours, theirs := socketPair(t)
@@ -48,7 +47,7 @@ func TestDebuggerFollowsIntoTheInitProcess(t *testing.T) {
 		if _, err := ours.Write(message); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(testhelp.Deadline(t, time.Minute), "gdb", "-nx", "-batch",
+		cmd := exec.CommandContext(testutil.Deadline(t, time.Minute), "gdb", "-nx", "-batch",
 			"-ex", "set follow-fork-mode child", "-ex", "break main.main", "-ex", "run", "-ex",
 			"backtrace 1", "-ex", "kill", program)
 		cmd.Env = append(os.Environ(), "_LIBCONTAINER_INITPIPE=3", variable)
@@ -92,10 +91,10 @@ func symbol(t testing.TB, program, name string) uint64 {
 // return address. It knows for which processes, and one that shares memory is not among them: it dies of SIGILL
 // (docs/packaging.md). There is a variable for those who want such a probe.
 func TestReturnProbe(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	tracing := t.TempDir()
 	if err := syscall.Mount("none", tracing, "tracefs", 0, ""); err != nil {
-		require.That(t, false, "tracefs: "+err.Error())
+		testutil.Require(t, false, "tracefs: "+err.Error())
 	}
 	defer syscall.Unmount(tracing, 0)
 	write := func(name, text string) error {
@@ -110,7 +109,7 @@ func TestReturnProbe(t *testing.T) {
 	program := probe(t)
 	const event = "nsenter_cpp_test/nsexec_returns"
 	err := write("uprobe_events", fmt.Sprintf("r:%s %s:%#x\n", event, program, symbol(t, program, "nsexec")))
-	require.That(t, err == nil, fmt.Sprintf("a kernel with uprobes: %v", err))
+	testutil.Require(t, err == nil, fmt.Sprintf("a kernel with uprobes: %v", err))
 	defer func() {
 		write("events/"+event+"/enable", "0")
 		if err := write("uprobe_events", "-:"+event+"\n"); err != nil {

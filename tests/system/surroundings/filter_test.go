@@ -15,7 +15,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -72,7 +72,7 @@ func filtered(arguments string) {
 
 // What sharing memory takes, and a copy does not, may be refused.
 func TestRefusedCalls(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	maps := []bootstrap.IDRange{{Outside: 100000, Count: 65536}}
 	for _, refused := range []struct {
 		name         string

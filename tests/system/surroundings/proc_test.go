@@ -11,17 +11,16 @@ import (
 	"syscall"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
 // What docs/protocol.md says of paths that are all of one process: something mounted over them is not looked at. With a
 // path of another process among them each is opened.
 func TestNamespacesMountedOver(t *testing.T) {
-	require.Root(t)
-	const kinds = bootstrap.Net | bootstrap.UTS | bootstrap.IPC
-	named, over, third := testhelp.Fixture(t, kinds, ""), testhelp.Fixture(t, kinds, ""), testhelp.Fixture(t, kinds, "")
+	testutil.RequireRoot(t)
+	const kinds = uintptr(bootstrap.Net | bootstrap.UTS | bootstrap.IPC)
+	named, over, third := testutil.Fixture(t, kinds, ""), testutil.Fixture(t, kinds, ""), testutil.Fixture(t, kinds, "")
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -47,8 +46,8 @@ func TestNamespacesMountedOver(t *testing.T) {
 			}
 			l := r.launchAll(t)
 			if l.Init != 0 && !l.lost {
-				if got, want := testhelp.NamespaceOf(t, l.Init, bootstrap.Net),
-					testhelp.NamespaceOf(t, test.want, bootstrap.Net); got != want {
+				if got, want := testutil.NamespaceOf(t, l.Init, bootstrap.Net),
+					testutil.NamespaceOf(t, test.want, bootstrap.Net); got != want {
 					t.Errorf("in %s, want %s", got, want)
 				}
 			}

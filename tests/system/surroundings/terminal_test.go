@@ -12,7 +12,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -45,7 +45,7 @@ func terminal(t testing.TB) (master, slave *os.File) {
 // When a session's leader that has a terminal ends, the kernel sends SIGHUP to all in its foreground. The launched
 // process can be such a leader, and the init process is in its session until it starts one of its own.
 func TestSessionLeaderWithATerminal(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	for _, kind := range []struct {
 		name string
 		request

@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
-	"nsenter-cpp.example/internal/testhelp"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -22,7 +21,7 @@ import (
 func compile(t testing.TB, source string, withCore bool) string {
 	t.Helper()
 	_, err := exec.LookPath("g++")
-	require.That(t, err == nil, "g++")
+	testutil.Require(t, err == nil, "g++")
 	library := filepath.Join(t.TempDir(), strings.TrimSuffix(source, filepath.Ext(source))+".so")
 	arguments := []string{"-std=c++20", "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-O1", "-o", library,
 		filepath.Join("testdata", source), "-pthread"}
@@ -41,7 +40,7 @@ func compile(t testing.TB, source string, withCore bool) string {
 
 // A preloaded library has started a thread before nsexec() runs, as monitoring agents in /etc/ld.so.preload do.
 func TestPreloadedThread(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	preload := "LD_PRELOAD=" + compile(t, "thread.cc", false)
 	maps := []bootstrap.IDRange{{Outside: 100000, Count: 65536}}
 	for _, kind := range []struct {
@@ -89,7 +88,7 @@ func TestLoadedByARunningProgram(t *testing.T) {
 		t.Fatalf("g++: %v\n%s", err, output)
 	}
 	for _, asked := range []bool{false, true} {
-		cmd := exec.CommandContext(testhelp.Deadline(t, patience), program, library)
+		cmd := exec.CommandContext(testutil.Deadline(t, patience), program, library)
 		if asked {
 			ours, theirs := socketPair(t)
 			message, err := (&bootstrap.Message{}).Encode()
@@ -121,7 +120,7 @@ func TestLoadedByARunningProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours.Write(message)
-	cmd := exec.CommandContext(testhelp.Deadline(t, patience), program)
+	cmd := exec.CommandContext(testutil.Deadline(t, patience), program)
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Env = append(os.Environ(), "_LIBCONTAINER_INITPIPE=3", "LD_PRELOAD="+library)
 	if output, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(output), "loaded") {

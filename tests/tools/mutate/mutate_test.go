@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // Changes lists what a function's body becomes.
@@ -213,7 +213,7 @@ func TestSummary(t *testing.T) {
 
 // TestCoreAsItIsMustPass: nothing is judged by a program that fails without a mutant.
 func TestCoreAsItIsMustPass(t *testing.T) {
-	require.Root(t)
+	testutil.RequireRoot(t)
 	b := &base{folder: t.TempDir(), commands: map[string][]string{"cpp/b.cc": {"g++"}}}
 	for _, p := range []program{
 		{name: "good_test", members: map[string]bool{"cpp/b.cc": true}},

@@ -2,9 +2,7 @@
 
 //go:build linux && gc && go1.22
 
-// Package testhelp has what tests of several packages need: what they ask of the machine, processes to be joined,
-// and the demand that nothing is left.
-package testhelp
+package testutil
 
 import (
 	"context"
@@ -19,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
 // Deadline is a context that lasts as long, and not longer than the test. What is a matter of seconds may take more on
@@ -34,8 +30,9 @@ func Deadline(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// Fixture is a process in new namespaces, which runs a shell script first and then sleeps.
-func Fixture(t testing.TB, kinds bootstrap.Namespaces, script string) int {
+// Fixture is a process in new namespaces, of the kinds that have these CLONE_NEW* bits, which runs a shell script first
+// and then sleeps.
+func Fixture(t testing.TB, kinds uintptr, script string) int {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -47,10 +44,10 @@ func Fixture(t testing.TB, kinds bootstrap.Namespaces, script string) int {
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// The low byte of clone's flags is the exit signal, so time is for unshare.
-		Cloneflags:   uintptr(kinds &^ bootstrap.Time),
-		Unshareflags: uintptr(kinds & bootstrap.Time),
+		Cloneflags:   kinds &^ syscall.CLONE_NEWTIME,
+		Unshareflags: kinds & syscall.CLONE_NEWTIME,
 	}
-	if kinds.Has(bootstrap.User) {
+	if kinds&syscall.CLONE_NEWUSER != 0 {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		cmd.SysProcAttr.GidMappings = cmd.SysProcAttr.UidMappings
 		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
@@ -73,7 +70,7 @@ func Fixture(t testing.TB, kinds bootstrap.Namespaces, script string) int {
 }
 
 // NamespaceOf is what a namespace of a process is.
-func NamespaceOf(t testing.TB, pid int, kind bootstrap.Namespaces) string {
+func NamespaceOf(t testing.TB, pid int, kind fmt.Stringer) string {
 	t.Helper()
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%v", pid, kind))
 	if err != nil {

@@ -8,6 +8,9 @@
 // its INITPIPE holds to standard output until EOF, and exits 0. Whatever a test wants to know about
 // the process it reads from /proc while the probe waits for that EOF; only whether it is dumpable it
 // says itself, if PROBE_DUMPABLE is set.
+//
+// What it is linked with is in another file: nsenter.go is ours, and the modules of tests/conformance/peers, which have
+// this file by a symbolic link, have runc's.
 package main
 
 import (
@@ -15,8 +18,6 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-
-	_ "nsenter-cpp.example/nsenter"
 )
 
 func main() {

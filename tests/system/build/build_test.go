@@ -162,19 +162,20 @@ func copyModule(t testing.TB) string {
 	return copied
 }
 
-// consumer makes a module of its own that uses ours from the folder at replaced, with the probe as its
-// program and these further files.
+// consumer makes a module of its own that uses ours from the folder at replaced, with these files, and with the probe as
+// its program unless they have another.
 func consumer(t testing.TB, replaced string, files map[string]string) string {
 	t.Helper()
-	probe, err := os.ReadFile(filepath.Join(root(t), "tests/conformance/probe/main.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
+	if _, other := files["main.go"]; !other {
+		for _, name := range []string{"main.go", "nsenter.go"} {
+			probe := readFile(t, filepath.Join(root(t), "tests/conformance/probe", name))
+			writeFiles(t, folder, map[string]string{name: probe})
+		}
+	}
 	writeFiles(t, folder, map[string]string{
 		"go.mod": "module consumer.example\n\ngo 1.18\n\nrequire " + modulePath + " v0.0.0\n\nreplace " +
 			modulePath + " => " + replaced + "\n",
-		"main.go": string(probe),
 	})
 	writeFiles(t, folder, files)
 	return folder

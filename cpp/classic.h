@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The protocol of June 2015: join all the namespaces of a running process.
+// The classic protocol, of June 2015: join all the namespaces of a running process.
 
 #pragma once
 

@@ -24,8 +24,8 @@ inline constexpr std::size_t kErrorTextSize = 1000;
 /// no system call failed.
 ///
 /// In a process there is only one error at a time on its way up, so the text has one place, and
-/// making an Error replaces that of an earlier one. Frames of functions that can fail stay small,
-/// and with them what a clone has to copy (docs/decisions/0008-errors-are-values.md).
+/// making an Error replaces that of an earlier one. Stack frames of functions that can fail stay
+/// small, and with them what a clone has to copy (docs/decisions/0008-errors-are-values.md).
 class [[nodiscard]] Error {
  public:
   template <typename... Pieces>

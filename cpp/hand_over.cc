@@ -56,7 +56,8 @@ Status HandOverCopy(HandOverState& state) {
 // With the same memory, the launched process's end is what the init process waits for: then the
 // stack that both of them stand on is free, and the init process goes on there.
 
-/// What the two look at while both live, in the frame that the init process goes on in.
+/// The two look at this while both live. It lies in the stack frame in which the init process goes
+/// on.
 struct Handshake {
   std::jmp_buf launched_frame;  // where the init process goes on
   ChannelEnds ends;
@@ -84,8 +85,8 @@ int WaitForTheLaunchedProcess(void* argument) {
 }
 
 /// True in the init process, false in the launched process if memory cannot be shared. A function
-/// of its own, with nothing in its frame that could change between the two returns of setjmp: what
-/// does is in `handshake`.
+/// of its own, with nothing in its stack frame that could change between the two returns of setjmp:
+/// what does is in `handshake`.
 [[gnu::noinline]] bool CloneAndLeave(Handshake& handshake, HandOverState& state, int* tid_address) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
   if (setjmp(handshake.launched_frame) != 0) return true;

@@ -24,10 +24,10 @@ struct Work {
   bool maps_written = false;  // where memory is shared
 };
 
-// Not in a frame of the launched process, which may fail and leave that while the helper, with the
-// same memory, has not even run yet. What the pointers point to is used only while the launched
-// process waits, but for the log, which lives as long as any of us. Zero at first, which puts it
-// beside other memory that is written to, and not on a page of its own.
+// Not in a stack frame of the launched process, which may fail and leave that while the helper,
+// with the same memory, has not even run yet. What the pointers point to is used only while the
+// launched process waits, but for the log, which lives as long as any of us. Zero at first, which
+// puts it beside other memory that is written to, and not on a page of its own.
 constinit Work work = {};
 
 // The helper's side.
@@ -112,8 +112,8 @@ Status Helper::WriteMaps() {
     answer = Word::kMapsWritten;
   }
   if (shares_memory_) {
-    // With its memory the helper lets go of our frames, and of the stack that the init process
-    // needs. Until then they must not change, so a failure is not carried up.
+    // With its memory the helper lets go of our stack frames, and of the stack that the init
+    // process needs. Until then they must not change, so a failure is not carried up.
     const Status gone = answer.ok() ? answer_.ends().AwaitEnd() : answer.error();
     if (!gone.ok()) {
       // Of two processes one says what failed: this is not said after the helper's own line.

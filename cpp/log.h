@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What our processes say: debug lines on the log pipe, and the one fatal line of a failure.
+// What our processes say: debug lines on LOGPIPE, and the one fatal line of a failure.
 
 #pragma once
 
@@ -17,7 +17,7 @@ enum class LogLevel : int { kFatal = 1, kDebug = 5 };
 /// only one, and no number.
 enum class ProcessTag : int { kOnlyOne = -1, kLaunched = 0, kHelper = 1, kInit = 2 };
 
-/// Lines go to the log pipe as JSON if there is one. Without it only fatal lines are said, on
+/// Lines go to LOGPIPE as JSON if there is one. Without it only fatal lines are said, on
 /// standard error. Writing is best effort: a pipe that is closed changes nothing, and neither does
 /// one that is full, which would otherwise stop us for as long as the parent does not read.
 class Log {

@@ -104,9 +104,9 @@ RestartableSequences LibcsRestartableSequences() {
 #endif
   // The size of all kernels up to 6.2, and the least that later ones take. glibc tells how much of
   // the area is in use, and registers at least this.
-  constexpr unsigned kOriginalSize = 32;
+  constexpr unsigned kFirstSize = 32;
   sequences.area = thread_pointer + __rseq_offset;
-  sequences.size = __rseq_size > kOriginalSize ? __rseq_size : kOriginalSize;
+  sequences.size = __rseq_size > kFirstSize ? __rseq_size : kFirstSize;
   sequences.signature = RSEQ_SIG;
 #endif
   return sequences;

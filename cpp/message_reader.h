@@ -32,9 +32,9 @@ class MessageReader {
   }
 
  private:
-  // Enough for all but long id maps. More would push the frames of all that is called while there
-  // is a message to pages of the stack that nobody has touched yet, and each of them costs more
-  // than several system calls; who sends long maps waits for the kernel to write them for much
+  // Enough for all but long id maps. More would push the stack frames of all that is called while
+  // there is a message to pages of the stack that nobody has touched yet, and each of them costs
+  // more than several system calls; who sends long maps waits for the kernel to write them for much
   // longer.
   static constexpr std::size_t kShort = 2UL * 1024;
 

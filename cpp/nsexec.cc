@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kLogPipe = "_LIBCONTAINER_LOGPIPE";
 
-/// On standard error and, since a fixed text does no harm there, on the log pipe too.
+/// On standard error and, since a fixed text does no harm there, on LOGPIPE too.
 Status RefusePrivileges(const Environment& environment, Log& log) {
   if (!IsPrivilegedProgram()) return {};
   const bool has_pipe = environment.log_pipe != nullptr;

@@ -25,7 +25,7 @@ const insideArgument = "report-from-inside"
 // patience is how long anything in the demo may take.
 const patience = 20 * time.Second
 
-// joined are the namespaces that the protocol of 2015 joins; the others stay what they were.
+// joined are the namespaces that the classic protocol joins; the others stay what they were.
 var (
 	joined = []string{"ipc", "uts", "net", "pid", "mnt"}
 	kept   = []string{"user", "cgroup"}

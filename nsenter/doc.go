@@ -26,7 +26,7 @@
 // # Errors
 //
 // The package has no API that could return an error. When something that was asked for cannot be
-// done, one line says what failed and why (on the log pipe if there is one, else on standard error),
+// done, one line says what failed and why (on LOGPIPE if there is one, else on standard error),
 // nothing is left behind, and the process exits with status 1 before any Go code has run.
 //
 // # Requirements

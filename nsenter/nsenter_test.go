@@ -56,7 +56,7 @@ type launch struct {
 	stdout *os.File
 }
 
-// start runs the protocol of 2015 as a parent, until the launched process has ended. INITPIPE is
+// start runs the classic protocol as a parent, until the launched process has ended. INITPIPE is
 // fd 3 unless `environment` says something else.
 func start(t *testing.T, environment ...string) launch {
 	t.Helper()

@@ -163,7 +163,7 @@ std::string FatalText(std::string_view log) {
   return {};
 }
 
-/// What is said in the place of a stage 1's pid where there was none: above any pid that Linux
+/// What is said as `stage1_pid` where there was no such process: above any pid that Linux
 /// gives (PID_MAX_LIMIT, 1 << 22).
 constexpr pid_t kNoStage1 = std::numeric_limits<pid_t>::max();
 

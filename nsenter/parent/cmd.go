@@ -47,7 +47,7 @@ type Cmd struct {
 	Logger *slog.Logger
 }
 
-// Classic asks for the namespaces of a process, in the protocol of June 2015.
+// Classic asks for the namespaces of a process, in the classic protocol.
 type Classic struct {
 	Pid     int    // of the process, in the caller's pid namespace
 	Console string // path of a terminal that becomes the init process's; none if empty
@@ -61,7 +61,7 @@ const (
 	// container.
 	ReadFirst Order = iota
 	// WaitFirst waits for the launched process and then reads the reply, as runc does for exec. It is
-	// the only order that the protocol of 2015 knows.
+	// the only order that the classic protocol knows.
 	WaitFirst
 )
 

@@ -43,8 +43,8 @@ func newInit(l *launch.Launch, log *logReader) (*Init, error) {
 	return &Init{Pid: pid, Process: process, Conn: l.Conn, log: log}, nil
 }
 
-// handOver: from now on ctx is the init process's.
-func (i *Init) handOver(ctx context.Context) *Init {
+// killWith kills the init process when ctx ends.
+func (i *Init) killWith(ctx context.Context) *Init {
 	i.stop = context.AfterFunc(ctx, func() { i.Kill() })
 	return i
 }

@@ -58,7 +58,7 @@ func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 		err = context.Cause(ctx)
 	}
 	if err == nil {
-		return init.handOver(ctx), nil
+		return init.killWith(ctx), nil
 	}
 	l.Undo()
 	log.Wait()

@@ -8,7 +8,7 @@
 ///
 /// Nothing here throws but std::bad_alloc, so it can be used with -fno-exceptions: what fails is a
 /// Result with an Error. Functions may be called by many threads at a time, on different objects.
-/// Of child processes only those that were started here are ever waited for.
+/// It waits only for children that it has started itself.
 
 #pragma once
 

@@ -414,9 +414,9 @@ void ModelKernel::TakeLine(int fd, std::string_view text) {
 }
 
 void ModelKernel::TakeJsonLine(int fd, std::string_view text) {
-  // But for a text that is fixed, the log pipe is one of the other protocol only.
+  // But for a text that is fixed, LOGPIPE is one of the other protocol only.
   Demand(fd == Number("_LIBCONTAINER_LOGPIPE") && (!IsClassic() || Is(kSecure)),
-         "JSON lines go to the log pipe");
+         "JSON lines go to LOGPIPE");
   text.remove_prefix(kJsonStart.size());
   const bool fatal = StartsWithText(text, "fatal\"");
   Demand(TakePrefix(text, fatal ? "fatal\", \"msg\": \"nsexec" : "debug\", \"msg\": \"nsexec"),
@@ -729,8 +729,8 @@ void ModelKernel::BecomeSharingInit() {
   role_ = Role::kInit;
   failed_sent_ = false;
   process_ = std::move(sharing_init_.process);
-  // It goes on in a frame of the launched process, which is still there: that one has called us
-  // from it. Nothing in this frame is destroyed then.
+  // It goes on in a stack frame of the launched process, which is still there: that one has called
+  // us from it. Nothing in this stack frame is destroyed then.
   std::exchange(sharing_init_.function, nullptr)(sharing_init_.argument);
   Fail("the init process does not return on the stack it waited on");
 }

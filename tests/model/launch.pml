@@ -345,7 +345,7 @@ active proctype Launched() {
     :: else
     fi
   };
-  assert(!(on_static & (H | T)) /* nobody uses our frames any more */);
+  assert(!(on_static & (H | T)) /* nobody uses our stack frames any more */);
 #else
   STEP(launched_reads_answer, L, a_word != 0 || a_w == 0,
     if

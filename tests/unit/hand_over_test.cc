@@ -141,13 +141,13 @@ TEST_P(HandOverTest, KnowsOnWhichCpuItRuns) {
   }));
 }
 
-TEST_P(HandOverTest, KeepsWhatTheFramesAboveHold) {
+TEST_P(HandOverTest, KeepsVariablesOfItsCallers) {
   const auto body = [] {
     const std::string text = "on the heap, referred to from the stack";
     const volatile int number = 7;
     const auto report = [](pid_t) -> Status {
       char deep[16384];
-      std::memset(deep, 0x5a, sizeof(deep));  // where the other stack's frames would be
+      std::memset(deep, 0x5a, sizeof(deep));  // where stack frames would be on the other
       asm volatile("" : : "r"(deep) : "memory");
       return {};
     };
@@ -242,7 +242,7 @@ TEST_P(HandOverTest, LeavesTheAlternateStack) {
     };
     ASSERT_EQ(sigaction(SIGUSR1, &action, nullptr), 0);
     EXPECT_EQ(raise(SIGUSR1), 0);
-    EXPECT_TRUE(on_it || machine::HasSanitizer()) << "which may have frames elsewhere";
+    EXPECT_TRUE(on_it || machine::HasSanitizer()) << "which may have stack frames elsewhere";
     const stack_t none = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
     EXPECT_EQ(sigaltstack(&none, nullptr), 0);
   };

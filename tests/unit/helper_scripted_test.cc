@@ -238,7 +238,7 @@ TEST(Helper, IsNotBlamedForItsEndOnceItHasSaidWhatFailed) {
                    1, "");
 }
 
-// The frames that it may use must not change: the launched process ends where it is.
+// The stack frames that it may use must not change: the launched process ends where it is.
 TEST(Helper, IsNotLeftWithOurMemory) {
   for (const std::string answer : {"EPERM", "\"m\"\nread(7, 1) = EPERM"}) {
     const std::string script = Share("43") + "write(6, \"w\")\nread(7, 1) = " + answer + R"(

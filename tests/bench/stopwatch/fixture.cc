@@ -15,7 +15,7 @@
 namespace bench {
 namespace {
 
-/// Grandchild: makes one target and lives as long as the lifeline.
+/// The child of a child: makes one target and lives as long as the lifeline.
 [[noreturn]] void Keep(int report, int lifeline) {
   int flags = 0;
   for (int i = 0; i < kNamespaceTypes; ++i) flags |= NamespaceTypes()[i].clone_flag;

@@ -31,7 +31,7 @@ struct Join {
 struct Scenario {
   const char* name;
   bool asks = true;      // else no variable is set
-  bool classic = false;  // the protocol of 2015
+  bool classic = false;  // the classic protocol
   bool log = false;      // with a debug log
   int clone_flags = 0;
   int map_lines = 0;  // of each id map

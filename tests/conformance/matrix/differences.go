@@ -24,7 +24,7 @@ const (
 type entry struct {
 	name, where, reason string
 	difference          string
-	cases               map[string]bool
+	combinations        map[string]bool
 }
 
 // show renders a difference as the list has it.
@@ -45,7 +45,7 @@ func readDifferences(update bool) ([]entry, error) {
 	where := make(map[string]string)
 	for i := range sections {
 		s := &sections[i]
-		e := entry{name: s.Name, where: s.Where, reason: s.Get("reason", missingReason), cases: make(map[string]bool)}
+		e := entry{name: s.Name, where: s.Where, reason: s.Get("reason", missingReason), combinations: make(map[string]bool)}
 		if e.reason == missingReason && !update {
 			return nil, fmt.Errorf("%s: [%s] gives no reason", s.Where, s.Name)
 		}
@@ -58,15 +58,15 @@ func readDifferences(update bool) ([]entry, error) {
 			list = append(list, vectors.Difference{Field: field, Want: ours[i], Got: theirs[i]})
 		}
 		e.difference = show(list)
-		for _, name := range s.All("case") {
+		for _, name := range s.All("combination") {
 			if where[name] != "" {
 				return nil, fmt.Errorf("%s: %s stands at %s already", s.Where, name, where[name])
 			}
 			where[name] = s.Where
-			e.cases[name] = true
+			e.combinations[name] = true
 		}
-		if len(e.cases) == 0 {
-			return nil, fmt.Errorf("%s: [%s] names no case", s.Where, s.Name)
+		if len(e.combinations) == 0 {
+			return nil, fmt.Errorf("%s: [%s] names no combination", s.Where, s.Name)
 		}
 		entries = append(entries, e)
 	}
@@ -84,17 +84,17 @@ func writeDifferences(seen map[string]string, order []string, old []entry) error
 	for i := range old {
 		known[old[i].difference] = &old[i]
 	}
-	cases := make(map[string][]string)
+	combinations := make(map[string][]string)
 	var differences []string
 	for _, name := range order {
 		difference, there := seen[name]
 		if !there {
 			continue
 		}
-		if cases[difference] == nil {
+		if combinations[difference] == nil {
 			differences = append(differences, difference)
 		}
-		cases[difference] = append(cases[difference], name)
+		combinations[difference] = append(combinations[difference], name)
 	}
 	var out strings.Builder
 	for _, line := range strings.SplitAfter(string(text), "\n") {
@@ -109,8 +109,8 @@ func writeDifferences(seen map[string]string, order []string, old []entry) error
 			name, reason = e.name, e.reason
 		}
 		fmt.Fprintf(&out, "\n[%s]\nreason: %s\n%s\n", name, reason, difference)
-		for _, name := range cases[difference] {
-			fmt.Fprintf(&out, "case: %s\n", name)
+		for _, name := range combinations[difference] {
+			fmt.Fprintf(&out, "combination: %s\n", name)
 		}
 	}
 	return os.WriteFile(differencesFile, []byte(out.String()), 0o644)
@@ -121,7 +121,7 @@ func check(seen map[string]string, entries []entry) []string {
 	var wrong []string
 	listed := make(map[string]*entry)
 	for i := range entries {
-		for name := range entries[i].cases {
+		for name := range entries[i].combinations {
 			listed[name] = &entries[i]
 		}
 	}

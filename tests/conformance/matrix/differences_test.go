@@ -12,7 +12,7 @@ import (
 )
 
 func TestListIsExact(t *testing.T) {
-	list := []entry{{name: "e", difference: "d", cases: map[string]bool{"one": true, "two": true}}}
+	list := []entry{{name: "e", difference: "d", combinations: map[string]bool{"one": true, "two": true}}}
 	for _, test := range []struct {
 		what string
 		seen map[string]string

@@ -110,7 +110,7 @@ func summarize(list []combination, cells, seen map[string]string, entries []entr
 	for name, difference := range seen {
 		cells[name] = unlisted
 		for i := range entries {
-			if entries[i].cases[name] && entries[i].difference == difference {
+			if entries[i].combinations[name] && entries[i].difference == difference {
 				cells[name] = letter(i)
 			}
 		}

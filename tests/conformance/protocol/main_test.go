@@ -3,7 +3,7 @@
 //go:build linux
 
 // Package protocol tests a program that links an nsexec, black box, against tests/conformance/vectors and the
-// protocol of June 2015. See README.md.
+// classic protocol. See README.md.
 package protocol
 
 import (

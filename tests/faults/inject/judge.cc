@@ -239,7 +239,7 @@ Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation&
   const EndedProcess* const killed = seen.Find(victim);
   const EndedProcess* const launched = seen.Find("launched");
   if (killed == nullptr || launched == nullptr) return Of("did not end");
-  // The first process of a pid namespace does not hear SIGTERM.
+  // Pid 1 of a pid namespace does not hear SIGTERM.
   if (killed->signal() == 0 && Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
   const bool reported = seen.bad_reply.empty();
   if (seen.returned) {

@@ -84,7 +84,7 @@ Result<pid_t> CloneHelper(Kinship kinship, bool out_of_reach, const Log& log, bo
 }  // namespace
 
 Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Kinship kinship,
-                             bool out_of_reach, const Log& log) {
+                             bool out_of_reach, Log& log) {
   Helper helper;
   helper.kinship_ = kinship;
   ASSIGN_OR_RETURN(helper.request_, Channel::Make(kLaunchedProcess, kHelperProcess));
@@ -100,6 +100,7 @@ Result<Helper> Helper::Start(const Bootstrap& bootstrap, const OwnProc& proc, Ki
           .maps_written = false};
   RETURN_IF_ERROR(work.signals.Block());
   ASSIGN_OR_RETURN(helper.pid_, CloneHelper(kinship, out_of_reach, log, helper.shares_memory_));
+  log.SetProcess(ProcessTag::kLaunched);
   RETURN_IF_ERROR(work.signals.Restore());
   helper.answer_.GiveUpSending();
   return helper;

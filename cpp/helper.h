@@ -28,9 +28,9 @@ class Helper {
   ///
   /// It may share the launched process's memory only if that is `out_of_reach` of everybody else
   /// until WriteMaps has returned. `bootstrap` and `proc` have to live until then, `log` as long as
-  /// this process.
+  /// this process, which is the launched one in it from the clone on.
   static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Kinship kinship,
-                              bool out_of_reach, const Log& log);
+                              bool out_of_reach, Log& log);
 
   /// Has the maps written, and waits until they are and, if memory is shared, the helper is gone.
   [[nodiscard]] Status WriteMaps();

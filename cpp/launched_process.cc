@@ -74,7 +74,6 @@ Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Kinship helpers_kinshi
   if (bootstrap.Creates(CLONE_NEWUSER) && !MayWriteOwnMaps(bootstrap)) {
     ASSIGN_OR_RETURN(helper,
                      Helper::Start(bootstrap, proc, helpers_kinship, dumpable.IsOutOfReach(), log));
-    log.SetProcess(ProcessTag::kLaunched);
   }
 
   RETURN_IF_ERROR(JoinNamespaces(bootstrap, log));

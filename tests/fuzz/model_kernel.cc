@@ -421,11 +421,9 @@ void ModelKernel::TakeJsonLine(int fd, std::string_view text) {
   const bool fatal = StartsWithText(text, "fatal\"");
   Demand(TakePrefix(text, fatal ? "fatal\", \"msg\": \"nsexec" : "debug\", \"msg\": \"nsexec"),
          "a line has a level and a message");
-  // Between the helper's clone and the end of Helper::Start, which has the log as it was, a line
-  // has no number yet: that signals cannot be unblocked.
   const std::string prefix =
-      (cloned_ && !helper_starts_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) +
-      "[" + std::to_string(pid()) + "]: ";
+      (cloned_ ? "-" + std::to_string(static_cast<int>(role_)) : std::string()) + "[" +
+      std::to_string(pid()) + "]: ";
   Demand(TakePrefix(text, prefix), "a line begins with its process");
   Demand(text.size() > 3 && text.substr(text.size() - 3) == "\"}\n", "a line ends as JSON");
   std::string message;
@@ -666,7 +664,6 @@ void ModelKernel::Born(Role child, unsigned variation) {
   cloned_ = true;
   if (child == Role::kHelper) {
     helper_ = kHelper;
-    helper_starts_ = script_.follow != Role::kHelper;
   } else {
     // The helper's number can be free again.
     init_ = helper_is_done_ && variation % 2 != 0 ? helper_ : kInit;
@@ -779,7 +776,6 @@ int ModelKernel::SetMask(const sys::SignalSet& mask, sys::SignalSet* ret_old) {
   const int error = Choose().error;
   if (error != 0) return error;
   if (ret_old != nullptr) *ret_old = process_.blocked;
-  if (!blocks) helper_starts_ = false;
   process_.blocked = mask;
   return 0;
 }

@@ -287,7 +287,6 @@ class ModelKernel {
       held_until_the_end_;         // channels that the launched process could send on when it ended
   bool has_seen_the_end_ = false;  // the init process, of the launched process
   bool helper_shares_memory_ = false;
-  bool helper_starts_ = false;    // and the launched process has blocked signals still
   bool helper_is_asked_ = false;  // to write the maps
   bool helper_is_done_ = false;   // it has answered, and ends, or has ended
   bool helper_is_gone_ = false;   // which has been seen

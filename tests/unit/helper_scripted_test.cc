@@ -284,6 +284,39 @@ TEST(Helper, LogsWhyItHasACopy) {
             "failed to create the helper: Operation not permitted");
 }
 
+/// Has the launched process say why it has no helper, on descriptor 9.
+void FailToStart(const std::string& script) {
+  const ScriptedKernel kernel(script);
+  const Result<OwnProc> proc = OwnProc::Open();
+  const Bootstrap bootstrap = WithMaps();
+  Log log("FATAL: ");
+  log.SendTo(9);
+  log.Fatal(Helper::Start(bootstrap, proc.value(), Kinship::kSibling, true, log).error());
+}
+
+TEST(Helper, GivesTheLaunchedProcessANumberOnceThereAreTwo) {
+  const auto line = [](const std::string& name, const std::string& what) {
+    return "getpid() = 42\npoll(9, POLLOUT, 300) = POLLOUT\nwrite(9, "
+           "\"{\\\"level\\\":\\\"fatal\\\", "
+           "\\\"msg\\\": \\\"" +
+           name + "[42]: failed to " + what + ": Operation not permitted\\\"}\\n\")\nclose(3)\n";
+  };
+  FailToStart(R"(
+    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
+    fstatfs(3) = PROC_SUPER_MAGIC
+    pipe2(O_CLOEXEC) = EPERM
+  )" + line("nsexec", "create a pipe from the launched process to the helper"));
+  FailToStart(kBegin + std::string(R"(
+    uname()
+    clone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = 43
+    sigprocmask(before) = EPERM
+    close(8)
+    close(7)
+    close(6)
+    close(5)
+  )") + line("nsexec-0", "unblock signals"));
+}
+
 // The helper's own side, which ends in exit.
 
 void ExpectHelper(const std::string& script, int status) {

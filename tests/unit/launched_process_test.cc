@@ -31,9 +31,6 @@ Bootstrap NewUserNamespace(const char* uid_map, const char* gid_map) {
   return bootstrap;
 }
 
-// For helpers, which use it until they end.
-const Log kLog("FATAL: ");
-
 /// A line of a map as /proc shows it, with single blanks.
 std::string Squeeze(const std::string& text) {
   std::string squeezed;
@@ -153,7 +150,8 @@ TEST(EnterNamespaces, NamesOffsetsThatTheKernelRefuses) {
 Result<Helper> StartHelper(const Bootstrap& bootstrap, const OwnProc& proc, bool out_of_reach,
                            Kinship kinship = Kinship::kSibling) {
   (void)std::signal(SIGPIPE, SIG_IGN);
-  return Helper::Start(bootstrap, proc, kinship, out_of_reach, kLog);
+  static Log log("FATAL: ");  // the helper uses it until it ends
+  return Helper::Start(bootstrap, proc, kinship, out_of_reach, log);
 }
 
 TEST(Helper, EndsWithTheLaunchedProcess) {
@@ -270,9 +268,10 @@ TEST(Helper, DoesNotTakeAFatalLineForARequest) {
     bootstrap.uid_map_tool = tool;
     const Result<OwnProc> proc = OwnProc::Open();              // fd 0
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);  // fd 1
+    Log log("FATAL: ");
     const Result<Helper> helper =
-        Helper::Start(bootstrap, proc.value(), Kinship::kSibling, false, kLog);
-    kLog.Fatal(Error::Of("the launched process fails before it has asked for anything"));
+        Helper::Start(bootstrap, proc.value(), Kinship::kSibling, false, log);
+    log.Fatal(Error::Of("the launched process fails before it has asked for anything"));
     close(null);
     _exit(1);
   });

@@ -2,6 +2,7 @@
 
 #include "sys.h"
 
+#include "call_numbers.h"
 #include "sys_call.h"
 
 #include <cerrno>
@@ -22,12 +23,6 @@
 #include <unistd.h>
 
 // Newer than the headers this may be compiled with.
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
 #ifndef PR_GET_SHADOW_STACK_STATUS
 #define PR_GET_SHADOW_STACK_STATUS 74
 #endif

@@ -5,6 +5,8 @@
 
 #include "nsexec/parent.h"
 
+#include "call_numbers.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -41,22 +43,7 @@ int MillisecondsUntil(Clock::time_point deadline) {
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
 }
 
-// Where the numbers of system calls begin, which are the same everywhere for those that are not in
-// older headers.
-#if defined(__NR_Linux)  // MIPS
-constexpr long kFirstCall = __NR_Linux;
-#elif defined(__alpha__)
-constexpr long kFirstCall = 110;
-#elif defined(__x86_64__) && defined(__ILP32__)
-constexpr long kFirstCall = 0x40000000;
-#else
-constexpr long kFirstCall = 0;
-#endif
-
-int PidfdOpen(pid_t pid) {
-  constexpr long kPidfdOpen = kFirstCall + 434;  // Linux 5.3
-  return static_cast<int>(syscall(kPidfdOpen, pid, 0));
-}
+int PidfdOpen(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
 /// Waits for one child. That somebody else has done so is no matter.
 int Reap(pid_t pid) {
@@ -332,9 +319,8 @@ bool CloseListedOnExec(int first) {
 /// Lets exec close all descriptors from `first` on. They are the child's alone: nobody opens one
 /// meanwhile. They are not closed at once, since the program may be one of them (/proc/self/fd/N).
 void CloseAllOnExec(int first) {
-  constexpr long kCloseRange = kFirstCall + 436;  // Linux 5.9
-  constexpr unsigned kCloexec = 1 << 2;           // Linux 5.11
-  if (syscall(kCloseRange, first, ~0U, kCloexec) == 0) return;
+  constexpr unsigned kCloexec = 1 << 2;  // Linux 5.11
+  if (syscall(SYS_close_range, first, ~0U, kCloexec) == 0) return;
   if (CloseListedOnExec(first)) return;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);

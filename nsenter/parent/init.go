@@ -69,7 +69,7 @@ func (i *Init) Kill() error {
 func (i *Init) Wait() (*os.ProcessState, error) {
 	i.waitOnce.Do(func() {
 		// Killing and reaping exclude each other, waiting and killing must not.
-		launch.PeekStatus(i.Pid)
+		launch.AwaitEnd(i.Pid)
 		i.mutex.Lock()
 		if i.state, i.err = i.Process.Wait(); i.err != nil {
 			i.Process.Release()

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"unsafe"
+	"time"
+
+	"nsenter-cpp.example/internal/launch"
 )
 
 // outbox sends frames to a process, in the order in which they are posted. Nobody who posts waits for the process to
@@ -126,21 +128,27 @@ func (o *outbox) sendLater() {
 	}
 }
 
-// awaitRoom returns when the socket has room, or will not have any. It does so by poll(2), for
-// which a socket need not be non-blocking (see requestSocket).
+// awaitRoom returns when the socket has room, or will not have any. The Go runtime waits, so that no thread has to. It
+// does so for a duplicate: otherwise it would be told whenever the process has read a request (see requestSocket). That
+// the socket does not block from now on is no matter, since nothing here waits in it.
 func (o *outbox) awaitRoom() {
-	const pollOut = 0x4
 	raw, err := o.socket.SyscallConn()
 	if err != nil {
 		return
 	}
+	var duplicate *os.File
 	raw.Control(func(fd uintptr) {
-		socket := struct {
-			fd              int32
-			events, revents int16
-		}{fd: int32(fd), events: pollOut}
-		syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&socket)), 1, 0, 0, 0, 0)
+		copied, _, errno := syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
+		if errno == 0 && syscall.SetNonblock(int(copied), true) == nil {
+			duplicate = os.NewFile(copied, o.socket.Name())
+		}
 	})
+	if duplicate == nil { // no descriptor is free
+		time.Sleep(time.Millisecond)
+		return
+	}
+	defer duplicate.Close()
+	launch.AwaitEvent(duplicate, launch.PollOut)
 }
 
 // close is for when the process has ended. What waits is dropped, even if somebody else has the other end still.

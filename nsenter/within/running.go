@@ -39,7 +39,7 @@ func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running 
 	}
 	go func() {
 		defer close(r.ended)
-		launch.PeekStatus(process.Pid)
+		launch.AwaitEnd(process.Pid)
 		// Whoever else has its end of the socket, one that it has forked for instance, could keep us waiting for ever.
 		process.Conn.SetReadDeadline(time.Now().Add(patienceForOthers))
 	}()

@@ -66,12 +66,13 @@ func (c *Cmd) Start(ctx context.Context) error {
 		body:    arguments,
 	})
 	// INITPIPE is closed by what makes the program run.
-	if f, err := readFrame(r.answers, defaultMaxMessage); err == nil {
-		r.process.Kill()
-		state, _, _ := r.end()
+	f, err := readFrame(r.answers, defaultMaxMessage)
+	if err == nil || r.isLeft() {
+		r.kill()
+		state, endErr, _ := r.end()
 		switch {
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return notEnded(endErr, context.Cause(ctx))
 		case f.kind == frameFailure:
 			return decodeError(f.body)
 		}
@@ -105,7 +106,8 @@ func (c *Cmd) arguments() ([]byte, error) {
 }
 
 // Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
-// exit with status 0. Whoever else still holds a pipe that Stdout or Stderr is copied from is given a second;
+// exit with status 0, and a *NotEndedError if it has been killed, because the context has ended, and does not end
+// within 5 seconds. Whoever else still holds a pipe that Stdout or Stderr is copied from is given a second;
 // then the error is exec.ErrWaitDelay, and what the program itself has written has been copied.
 func (c *Cmd) Wait() error {
 	switch {
@@ -133,7 +135,7 @@ func (c *Cmd) Run(ctx context.Context) error {
 	}
 	err := c.Wait()
 	if ctx.Err() != nil && (c.ProcessState == nil || !c.ProcessState.Exited()) {
-		return context.Cause(ctx)
+		return notEnded(err, context.Cause(ctx))
 	}
 	return err
 }

@@ -86,6 +86,41 @@ func (e *ExitError) Error() string {
 	return "within: the process ended before the function returned: " + e.State.String()
 }
 
+// NotEndedError is a process that has been killed and does not end: it is frozen by a cgroup of version 1, or waits in
+// the kernel, for a device or a file system. It is left to the kernel, which ends it once that is over. Then it is
+// reaped, and nothing is left of it here either.
+type NotEndedError struct {
+	Pid   int   // its number, in the caller's pid namespace
+	State byte  // as in /proc/PID/stat: 'D' is an uninterruptible wait, and what is frozen; '?' is not known
+	Err   error // why it was killed: the cause of a context, for instance; nil is Session.Close
+}
+
+func newNotEndedError(pid int) *NotEndedError {
+	return &NotEndedError{Pid: pid, State: processState(pid)}
+}
+
+// Error says which process it is, and before that why it was killed.
+func (e *NotEndedError) Error() string {
+	text := fmt.Sprintf("within: process %d has been killed and does not end (state %c): it is left to the kernel",
+		e.Pid, e.State)
+	if e.Err != nil {
+		text = e.Err.Error() + "; " + text
+	}
+	return text
+}
+
+// Unwrap is Err.
+func (e *NotEndedError) Unwrap() error { return e.Err }
+
+// notEnded is an error and, if err says so, that the process has not ended.
+func notEnded(err, why error) error {
+	var left *NotEndedError
+	if !errors.As(err, &left) {
+		return why
+	}
+	return &NotEndedError{Pid: left.Pid, State: left.State, Err: why}
+}
+
 // sentinels are the errors that keep their identity on the way back, by number.
 var sentinels = []error{
 	fs.ErrInvalid, fs.ErrPermission, fs.ErrExist, fs.ErrNotExist, fs.ErrClosed,

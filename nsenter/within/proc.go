@@ -127,13 +127,13 @@ func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, 
 	}
 	result, err := s.do(ctx, frameLast, name, argument)
 	if err != nil {
-		s.running.process.Kill() // if it has not ended by itself
+		s.running.kill() // if it has not ended by itself
 	}
 	<-s.done
 	if err == nil {
 		err = s.output
 	}
-	return result, err
+	return result, notEnded(s.notEnded, err)
 }
 
 // startChild starts the process and returns when it is on its way to Init. c is the program that takes its place then,
@@ -193,7 +193,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	}
 	isStarted = true
 	stdio.start()
-	r := newRunning(process, requests, stdio)
+	r := newRunning(ctx, process, requests, stdio)
 	r.program = files.program
 	r.isShifted = isClockShifted(files.joined() | p.New)
 	r.requests.maxPending = p.maxPending()

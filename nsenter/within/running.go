@@ -5,8 +5,12 @@
 package within
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"os"
+	"strconv"
+	"sync"
 	"time"
 
 	"nsenter-cpp.example/internal/launch"
@@ -22,13 +26,21 @@ type running struct {
 	requests  *outbox
 	stdio     *stdio
 	ended     chan struct{} // closed when the process has ended, before it is reaped
+	left      chan struct{} // closed when it has been killed, and does not end
+
+	killing sync.Once
+	unwatch func() bool // ends the watch over the context
 }
 
 // patienceForOthers is how long others may write to what a process has written to that has ended.
 var patienceForOthers = time.Second
 
-// newRunning takes over the files.
-func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running {
+// patienceForKernel is how long a process that has been killed may take to end. That is a moment, but for one that is
+// frozen by a cgroup of version 1, or waits for a device: nothing ends it before that does.
+var patienceForKernel = 5 * time.Second
+
+// newRunning takes over the files. When ctx ends, the process is killed.
+func newRunning(ctx context.Context, process *parent.Init, requests *os.File, stdio *stdio) *running {
 	r := &running{
 		process:  process,
 		program:  -1,
@@ -36,7 +48,9 @@ func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running 
 		requests: &outbox{socket: requests},
 		stdio:    stdio,
 		ended:    make(chan struct{}),
+		left:     make(chan struct{}),
 	}
+	r.unwatch = context.AfterFunc(ctx, r.kill)
 	go func() {
 		defer close(r.ended)
 		launch.AwaitEnd(process.Pid)
@@ -46,10 +60,62 @@ func newRunning(process *parent.Init, requests *os.File, stdio *stdio) *running 
 	return r
 }
 
-// end waits for the end of the process and of what copies its output.
+// kill kills the process, and what waits for its end does so for patienceForKernel from now on.
+func (r *running) kill() {
+	r.process.Kill()
+	r.killing.Do(func() {
+		timer := time.AfterFunc(patienceForKernel, func() {
+			close(r.left)
+			r.process.Conn.SetReadDeadline(time.Unix(1, 0))
+		})
+		go func() {
+			<-r.ended
+			timer.Stop()
+		}()
+	})
+}
+
+// end waits for the end of the process and of what copies its output. If the process has been killed and does not end,
+// err is a *NotEndedError, and the process is reaped whenever it does.
 func (r *running) end() (state *os.ProcessState, err, outputErr error) {
-	<-r.ended // nobody waits for its number any more when that may be another's
-	state, err = r.process.Wait()
+	select {
+	case <-r.ended: // nobody waits for its number any more when that may be another's
+	case <-r.left:
+	}
+	r.unwatch()
+	if r.isLeft() {
+		err = newNotEndedError(r.process.Pid)
+		go func() {
+			<-r.ended
+			r.process.Wait()
+		}()
+	} else {
+		state, err = r.process.Wait()
+	}
 	r.requests.close()
 	return state, err, r.stdio.wait()
+}
+
+// isLeft tells whether the process has been killed and does not end.
+func (r *running) isLeft() bool {
+	select {
+	case <-r.ended:
+		return false
+	default:
+	}
+	select {
+	case <-r.left:
+		return true
+	default:
+		return false
+	}
+}
+
+// processState is the state of a process as proc_pid_stat(5) has it: 'T' is one that is stopped.
+func processState(pid int) byte {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if i := bytes.LastIndexByte(text, ')'); i >= 0 && i+2 < len(text) {
+		return text[i+2]
+	}
+	return '?'
 }

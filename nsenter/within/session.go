@@ -32,8 +32,10 @@ type Session struct {
 	closed bool  // by Close
 	err    error // once the process has ended: why calls fail
 	output error // and why output may be missing
+	// notEnded is not nil if it has not ended, but is left to the kernel.
+	notEnded error
 
-	done chan struct{} // closed when the process has ended
+	done chan struct{} // closed when the process has ended, or is left
 }
 
 type answer struct {
@@ -60,16 +62,24 @@ func errResult(name string, size int) error {
 func (s *Session) Pid() int { return s.running.process.Pid }
 
 // Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
-// returns when nothing of the session is left but what has left its process group. A process that does not end of
-// itself within 5 seconds is killed. An error is that of copying the output, see Proc.
+// returns when nothing of the session is left but what has left its process group. A process that is stopped, or does
+// not end of itself within 5 seconds, is killed. If it has not ended 5 seconds after that, it is left to the kernel,
+// and the error is a *NotEndedError. Another error is that of copying the output, see Proc.
 func (s *Session) Close() error {
 	s.mutex.Lock()
 	s.closed = true
 	s.mutex.Unlock()
-	timer := time.AfterFunc(s.patience, func() { s.running.process.Kill() })
+	patience := s.patience
+	if state := processState(s.Pid()); state == 'T' || state == 't' {
+		patience = 0 // it does not read
+	}
+	timer := time.AfterFunc(patience, s.running.kill)
 	defer timer.Stop()
 	s.running.requests.post(frame{kind: frameBye})
 	<-s.done
+	if s.notEnded != nil {
+		return s.notEnded
+	}
 	return s.output
 }
 
@@ -150,11 +160,12 @@ func (s *Session) read() {
 	defer close(s.done)
 	err := s.readAnswers()
 	// Nothing is expected of it any more. If it is ending already, its status stays what it is.
-	s.running.process.Kill()
-	state, _, outputErr := s.running.end()
+	s.running.kill()
+	state, endErr, outputErr := s.running.end()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.output = outputErr
+	s.notEnded = notEnded(endErr, nil)
 	switch fatal := s.running.process.Err(); {
 	case s.ctx.Err() != nil:
 		s.err = context.Cause(s.ctx)

@@ -75,6 +75,9 @@ func newChild() *childProcess {
 	syscall.Syscall(sysCloseRange, uintptr(initpipe)+2, uintptr(^uint32(0)), closeRangeCloexec)
 	// The main goroutine stays on the main thread, see reapOrphans.
 	runtime.LockOSThread()
+	// While this process is stopped it does not read that the caller has ended. That one of the caller's threads has ended
+	// is no harm.
+	signalAtParentsDeath(syscall.SIGCONT)
 	// Both are in blocking mode, and stay so: serve says why.
 	requests := os.NewFile(uintptr(initpipe)-1, "requests")
 	return &childProcess{
@@ -137,12 +140,38 @@ func (c *childProcess) serve() {
 		case frameCancel:
 			c.cancel(f.id)
 		case frameExec:
+			if f.diesWith {
+				c.dieWithCaller()
+			}
 			c.failProcess(execute(f))
 			os.Exit(1)
 		case frameBye:
 			os.Exit(0)
 		}
 	}
+}
+
+// dieWithCaller has what this thread executes killed when the caller ends. The kernel promises that for the time to
+// come. That the caller has not ended before is what his answer says.
+func (c *childProcess) dieWithCaller() {
+	if err := signalAtParentsDeath(syscall.SIGKILL); err != nil {
+		c.failProcess(err)
+		os.Exit(1)
+	}
+	c.send(frame{kind: frameReady})
+	if _, err := readFrame(c.frames, c.limit); err != nil {
+		c.parentEnded(err)
+	}
+}
+
+// signalAtParentsDeath is for the calling thread and what it executes. The parent is a thread, too: the one that has
+// started this process, and then any other of the caller's (PR_SET_PDEATHSIG(2const)).
+func signalAtParentsDeath(signal syscall.Signal) error {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(signal), 0)
+	if errno != 0 {
+		return os.NewSyscallError("prctl", errno)
+	}
+	return nil
 }
 
 // parentEnded ends this process and what it has started: all that has stayed in its process group.

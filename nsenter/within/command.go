@@ -19,7 +19,8 @@ import (
 )
 
 // Cmd is a program to be run in other namespaces. It takes the place of the process in which functions
-// run, so it is pid 1 of a new pid namespace. Unlike that one, it does not end with its caller.
+// run, so it is pid 1 of a new pid namespace. Unlike that one, it does not end with its caller, unless DieWithCaller
+// says so.
 type Cmd struct {
 	Proc *Proc // where it runs, and with which files and environment
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
@@ -29,6 +30,11 @@ type Cmd struct {
 	// A program FromCaller finds its libraries in the target's root: better, it is static. It cannot be a script. Where
 	// somebody could overwrite it, it is a sealed copy (CVE-2019-5736).
 	FromCaller bool
+	// DieWithCaller kills the program (SIGKILL) when the caller ends, in whatever way; not what the program has started,
+	// unless the program is pid 1 of a pid namespace. It takes one thread of the caller's until the program ends. The
+	// kernel forgets it when the program changes its user or group ids, or executes a set-user-ID program that does
+	// (PR_SET_PDEATHSIG(2const)).
+	DieWithCaller bool
 
 	// Process and ProcessState are as in os/exec.
 	Process      *os.Process
@@ -59,14 +65,19 @@ func (c *Cmd) Start(ctx context.Context) error {
 	}
 	r.requests.post(frame{kind: frameSetup, limit: defaultMaxMessage, body: []byte(c.Proc.Dir)})
 	r.requests.post(frame{
-		kind:    frameExec,
-		program: int32(r.program),
-		dropOwn: c.Proc.Env == nil,
-		name:    c.Path,
-		body:    arguments,
+		kind:     frameExec,
+		program:  int32(r.program),
+		dropOwn:  c.Proc.Env == nil,
+		diesWith: c.DieWithCaller,
+		name:     c.Path,
+		body:     arguments,
 	})
 	// INITPIPE is closed by what makes the program run.
 	f, err := readFrame(r.answers, defaultMaxMessage)
+	if err == nil && f.kind == frameReady {
+		r.requests.post(frame{kind: frameGo})
+		f, err = readFrame(r.answers, defaultMaxMessage)
+	}
 	if err == nil || r.isLeft() {
 		r.kill()
 		state, endErr, _ := r.end()
@@ -175,7 +186,7 @@ func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
 func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
-	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller}
+	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller, DieWithCaller: c.DieWithCaller}
 }
 
 // run runs the command in another's place.

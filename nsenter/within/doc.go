@@ -58,7 +58,8 @@
 // the root of its mount namespace. In a joined user namespace it has none of the caller's groups, if groups can be set
 // there at all. When it is pid 1 of a pid namespace, it reaps orphans, and nothing that a function has started: that
 // can be waited for, in a later call too. It ends, with all that is in its process group, when the caller ends, in
-// whatever way. A Cmd's program does not.
+// whatever way, even if it is stopped (but not, while it is, if the function has changed its user; and not before it is
+// thawed, if it is frozen). A Cmd's program does not, unless Cmd.DieWithCaller says so.
 //
 // Where a call has returned because its context has ended, its function is not begun later, however long the
 // process of a session stands still, if the context had a deadline or the call was not sent yet. Otherwise it

@@ -20,13 +20,15 @@ const (
 	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
-	frameExec   frameKind = 'e' // program, dropOwn; name and body: path and arguments
+	frameExec   frameKind = 'e' // program, dropOwn, diesWith; name and body: path and arguments
+	frameGo     frameKind = 'g' // the answer to frameReady
 	frameBye    frameKind = 'b' // end now
 
 	// Child to parent.
 	frameResult  frameKind = 'r' // id; body: result
 	frameError   frameKind = 'f' // id; body: a sentError, with which the call has failed
 	frameFailure frameKind = 'F' // body: a sentError, with which the process has failed
+	frameReady   frameKind = 'R' // to execute, and to die with the caller, who is asked whether he lives
 )
 
 // frame is a frame. A field that its kind does not have is zero.
@@ -40,6 +42,7 @@ type frame struct {
 	isShifted    bool   // the child's CLOCK_MONOTONIC can be another one
 	program      int32  // descriptor of what is executed, or -1: it is found by its name
 	dropOwn      bool   // what is executed does not get ownVariables
+	diesWith     bool   // what is executed is killed when the caller ends
 	name         string // of a function or program
 	body         []byte // what is handed over
 }
@@ -51,6 +54,7 @@ const (
 	flagReuseThreads = 1 << iota
 	flagDropOwn
 	flagShifted
+	flagDiesWith
 )
 
 // bytes is the frame as it is sent.
@@ -65,6 +69,9 @@ func (f frame) bytes() []byte {
 	}
 	if f.isShifted {
 		flags |= flagShifted
+	}
+	if f.diesWith {
+		flags |= flagDiesWith
 	}
 	text = append(text, byte(f.kind), flags)
 	text = binary.BigEndian.AppendUint16(text, uint16(len(f.name)))
@@ -94,6 +101,7 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	f.reuseThreads = header[1]&flagReuseThreads != 0
 	f.dropOwn = header[1]&flagDropOwn != 0
 	f.isShifted = header[1]&flagShifted != 0
+	f.diesWith = header[1]&flagDiesWith != 0
 	name := int(binary.BigEndian.Uint16(header[2:]))
 	body := binary.BigEndian.Uint32(header[4:])
 	f.id = binary.BigEndian.Uint64(header[8:])

@@ -175,7 +175,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 			stdio.abandon()
 		}
 	}()
-	process, err := (&parent.Cmd{
+	command := &parent.Cmd{
 		Path:          path,
 		Args:          os.Args[:1],
 		Env:           append(p.environment(c, files.joined()), files.setting()),
@@ -187,13 +187,20 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		Message:       message,
 		BeforeMessage: p.Started,
 		Logger:        p.Logger,
-	}).Start(ctx)
+	}
+	var process *parent.Init
+	ended := make(chan struct{})
+	if c != nil && c.DieWithCaller {
+		process, err = startKept(ctx, command, ended)
+	} else {
+		process, err = command.Start(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	isStarted = true
 	stdio.start()
-	r := newRunning(ctx, process, requests, stdio)
+	r := newRunning(ctx, process, ended, requests, stdio)
 	r.program = files.program
 	r.isShifted = isClockShifted(files.joined() | p.New)
 	r.requests.maxPending = p.maxPending()

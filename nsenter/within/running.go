@@ -39,15 +39,16 @@ var patienceForOthers = time.Second
 // frozen by a cgroup of version 1, or waits for a device: nothing ends it before that does.
 var patienceForKernel = 5 * time.Second
 
-// newRunning takes over the files. When ctx ends, the process is killed.
-func newRunning(ctx context.Context, process *parent.Init, requests *os.File, stdio *stdio) *running {
+// newRunning takes over the files, and closes ended when the process has. When ctx ends, the process is killed.
+func newRunning(ctx context.Context, process *parent.Init, ended chan struct{}, requests *os.File,
+	stdio *stdio) *running {
 	r := &running{
 		process:  process,
 		program:  -1,
 		answers:  launch.NewReader(process.Conn),
 		requests: &outbox{socket: requests},
 		stdio:    stdio,
-		ended:    make(chan struct{}),
+		ended:    ended,
 		left:     make(chan struct{}),
 	}
 	r.unwatch = context.AfterFunc(ctx, r.kill)

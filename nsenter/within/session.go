@@ -96,8 +96,9 @@ func (s *Session) do(ctx context.Context, kind frameKind, name string, argument 
 	}
 	f := frame{kind: kind, id: id, name: name, body: argument}
 	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline) // before the clock is read: the point may be late, not early
 		f.sent = monotonic()
-		f.deadline = pointAfter(f.sent, time.Until(deadline))
+		f.deadline = pointAfter(f.sent, left)
 	}
 	if err := s.running.requests.post(f); err != nil {
 		return nil, err

@@ -43,10 +43,10 @@ const closeRangeCloexec = 0x4
 // and all descriptors that are this package's closed, or kept from what the function executes.
 func newChild() *childProcess {
 	var first, count, initpipe int
-	var joined Namespaces
+	var joined, created Namespaces
 	setting := os.Getenv(envInternal)
 	pipe := os.Getenv("_LIBCONTAINER_INITPIPE")
-	if _, err := fmt.Sscanf(setting, "%d,%d,%d", &first, &count, &joined); err != nil {
+	if _, err := fmt.Sscanf(setting, "%d,%d,%d,%d", &first, &count, &joined, &created); err != nil {
 		return nil
 	}
 	// Without a launch the two do not agree: the variable is one that somebody has left behind.
@@ -59,9 +59,10 @@ func newChild() *childProcess {
 			os.Unsetenv(name)
 		}
 	}
-	if joined.Has(User) {
+	if joined.Has(User) || created.Has(User) {
 		// The groups of the caller are nobody in there, and would still open files. A user namespace in which
-		// groups cannot be set is one of somebody who has no right to drop them: then they stay.
+		// groups cannot be set is one of somebody who has no right to drop them: then they stay. (The core drops those
+		// of root.)
 		syscall.Setgroups(nil)
 	}
 	for fd := first; fd < initpipe; fd++ {

@@ -75,6 +75,17 @@ func ExampleCommand() {
 	// <nil>
 }
 
+// A user who is not root, with all ids that /etc/subuid and /etc/subgid grant, or else with his own alone.
+func ExampleSubIDs() {
+	p := &within.Proc{New: within.User}
+	var err error
+	if p.UIDMap, p.GIDMap, err = within.SubIDs(""); errors.Is(err, within.ErrNoSubIDs) {
+		p.UIDMap, p.GIDMap = nil, nil
+	}
+	fmt.Println(rename.Name(), p.New)
+	// Output: example.com/doc.rename user
+}
+
 // Namespaces of a container, but for one that comes from elsewhere, and a new one.
 func ExampleTarget_And() {
 	container := 4711

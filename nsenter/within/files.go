@@ -13,9 +13,9 @@ import (
 )
 
 // envInternal tells the child which of its descriptors are this package's, and what it has to know
-// before anything else: FIRST,COUNT,JOINED. From FIRST on there are COUNT descriptors: a program to be
+// before anything else: FIRST,COUNT,JOINED,NEW. From FIRST on there are COUNT descriptors: a program to be
 // executed and a copy of this program, if there are, namespaces, and at the end the socket for requests.
-// INITPIPE and LOGPIPE follow. JOINED is the namespaces that were joined, as a number.
+// INITPIPE and LOGPIPE follow. JOINED and NEW are the namespaces that were joined and created, as numbers.
 const envInternal = "_NSENTER_WITHIN"
 
 // childFiles is what a child is given from descriptor 3 on, and what is to be said of it.
@@ -105,8 +105,8 @@ func (f *childFiles) joined() (kinds Namespaces) {
 }
 
 // setting is the variable that tells the child of its files.
-func (f *childFiles) setting() string {
-	return fmt.Sprintf("%s=%d,%d,%d", envInternal, f.first, 3+len(f.list)-f.first, f.joined())
+func (f *childFiles) setting(created Namespaces) string {
+	return fmt.Sprintf("%s=%d,%d,%d,%d", envInternal, f.first, 3+len(f.list)-f.first, f.joined(), created)
 }
 
 // requestSocket makes the socket on which the child is told what to do. Answers come on INITPIPE, which

@@ -38,7 +38,8 @@ type Proc struct {
 
 	// UIDMap and GIDMap are those of a new user namespace. If both are nil, root in there is who the
 	// caller is outside, and nobody else exists. More than that needs root, or newuidmap(1) and
-	// newgidmap(1) in PATH.
+	// newgidmap(1) in PATH, for which SubIDs makes maps. Where the kernel demands it, groups cannot be set in there: a
+	// caller who is not root gives a GIDMap of nothing but his own gid.
 	UIDMap, GIDMap []IDRange
 	TimeOffsets    []TimeOffset // of a new time namespace
 	OOMScoreAdj    *int         // nil leaves it as it is
@@ -178,7 +179,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	command := &parent.Cmd{
 		Path:          path,
 		Args:          os.Args[:1],
-		Env:           append(p.environment(c, files.joined()), files.setting()),
+		Env:           append(p.environment(c, files.joined()), files.setting(p.New)),
 		Dir:           "/",
 		Stdin:         stdio.theirs[0],
 		Stdout:        stdio.theirs[1],
@@ -261,11 +262,19 @@ func (p *Proc) mapIDs(m *bootstrap.Message) {
 		m.GIDMap = []IDRange{{Inside: 0, Outside: uint32(os.Getegid()), Count: 1}}
 	}
 	// The groups of the caller are nobody in there, and would still open files.
-	m.DropGroups = !m.Rootless
+	m.DropGroups = true
 	if m.Rootless {
 		m.UIDMapTool, _ = exec.LookPath("newuidmap")
 		m.GIDMapTool, _ = exec.LookPath("newgidmap")
+		// Without DropGroups the core denies setgroups, as the kernel demands of a caller who writes his own map. Who
+		// has subordinate gids is granted by /etc/subgid what setgroups can do; then newgidmap writes the map.
+		m.DropGroups = m.GIDMapTool != "" && !isOnly(m.GIDMap, os.Getegid())
 	}
+}
+
+// isOnly tells whether a map has one id, and that one.
+func isOnly(ids []IDRange, id int) bool {
+	return len(ids) == 1 && ids[0].Count == 1 && ids[0].Outside == uint32(id)
 }
 
 // ownVariables are about this program, wherever it runs.

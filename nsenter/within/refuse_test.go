@@ -98,7 +98,7 @@ func TestForgettingInitIsAnError(t *testing.T) {
 // TestAStaleVariableMakesNoChild: a program that finds the variable in its environment, but has not
 // been launched, is no child.
 func TestAStaleVariableMakesNoChild(t *testing.T) {
-	t.Setenv(envInternal, "3,0,0")
+	t.Setenv(envInternal, "3,0,0,0")
 	runRole(t, 0, "stale")
 }
 

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // awaitNobody waits until no process has an argument.
@@ -219,7 +219,7 @@ func TestAThreadsDeathIsNotTheCallers(t *testing.T) {
 		return
 	}
 	<-started
-	require.That(t, tid != os.Getpid(), "a thread that can end")
+	testutil.Require(t, tid != os.Getpid(), "a thread that can end")
 	var exit *exec.ExitError
 	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 || output.String() != "of-this-thread\n" {
 		t.Errorf("got %v, %q", err, output.String())

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // freezer is a cgroup in which processes can be frozen.
@@ -57,11 +57,11 @@ func newFreezer(t *testing.T, version int) freezer {
 		result <- mounted{root, err}
 	}()
 	m := <-result
-	require.That(t, m.err == nil, fmt.Sprintf("a freezer of cgroup version %d (%v)", version, m.err))
+	testutil.Require(t, m.err == nil, fmt.Sprintf("a freezer of cgroup version %d (%v)", version, m.err))
 	t.Cleanup(func() { m.root.Close() })
 	path := fmt.Sprintf("/proc/self/fd/%d/within-test-%d", m.root.Fd(), os.Getpid())
 	err := os.Mkdir(path, 0o755)
-	require.That(t, err == nil, fmt.Sprintf("a cgroup of version %d (%v)", version, err))
+	testutil.Require(t, err == nil, fmt.Sprintf("a cgroup of version %d (%v)", version, err))
 	t.Cleanup(func() {
 		for end := time.Now().Add(short); os.Remove(path) != nil && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nsenter-cpp.example/internal/require"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 func TestSubIDs(t *testing.T) {
@@ -150,7 +150,7 @@ func TestGroupsOfARootlessUser(t *testing.T) {
 	requireRoot(t)
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		_, err := exec.LookPath(tool)
-		require.That(t, err == nil, tool)
+		testutil.Require(t, err == nil, tool)
 	}
 	nothingLeft(t)
 	dir := t.TempDir()

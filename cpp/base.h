@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every file of the core includes first: the conditions under which it may be compiled.
+// Every file of the core includes this first. It checks the conditions of the build.
 
 #pragma once
 

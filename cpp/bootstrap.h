@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a parent asks for, whichever way it was said.
+// A parent's request, in either protocol.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whom nothing is done for, whatever is asked, and whom it is done for in another way.
+// Launches that are refused for any request, and launches that need a working copy.
 
 #pragma once
 
@@ -9,14 +9,14 @@
 
 namespace nsenter {
 
-/// True if the program runs with privileges its caller does not have (set-uid, file capabilities):
-/// that caller's environment must not steer it.
+/// True if the program runs with privileges that its caller does not have (set-uid, file
+/// capabilities). That caller's environment must not steer it.
 bool IsPrivilegedProgram();
-/// Which these are.
+/// Says which of these privileges it has.
 Error ExplainPrivileges();
 
-/// An error if the init process could not go on, or nobody could reap it: if this code is in a
-/// library that the program is loading, or the parent is outside of our pid namespace.
+/// An error if the init process could not go on, or nobody could reap it. This is so if the program
+/// is loading this code as a library, or if the parent is outside of our pid namespace.
 Status RefuseCaller();
 
 /// True if this process has more than one thread, and so cannot be put into namespaces.

@@ -21,25 +21,25 @@ struct ChannelEnds {
 
   /// Waits for a word. kEnded: every process that had the sending end has closed it, or has ended.
   ///
-  /// A process lets go of its memory before the kernel closes its descriptors, however it ends
-  /// (do_exit: exit_mm, then exit_files), and also if it executes a program (exec_mmap, then
-  /// do_close_on_exec). So kEnded says more where memory is shared: nobody who had the sending end
-  /// until his end uses that memory any more, nor the stack he stood on
-  /// (docs/decisions/0010-one-memory.md).
+  /// When a process ends, in any way, it lets go of its memory before the kernel closes its
+  /// descriptors (do_exit: exit_mm, then exit_files). The same holds when it executes a program
+  /// (exec_mmap, then do_close_on_exec). So kEnded says more where memory is shared: no process
+  /// that kept the sending end until its end uses that memory any more, or the stack on which it
+  /// stood (docs/decisions/0010-one-memory.md).
   [[nodiscard]] Result<Word> Receive() const;
-  /// Waits until it is so.
+  /// Waits for kEnded.
   [[nodiscard]] Status AwaitEnd() const;
-  /// It is no error if nobody receives any more: what ended that process is its own to say.
+  /// It is no error if nobody receives any more: the process that ended says why itself.
   [[nodiscard]] Status Send(Word word) const;
-  /// Whether Receive would say kEnded, without waiting. False if in doubt.
+  /// True if Receive would say kEnded. Does not wait. False if in doubt.
   [[nodiscard]] bool HasEnded() const;
   void CloseSending() const;
 };
 
 /// A pipe on which one process waits for words of another, or for its end.
 ///
-/// Made before the clone, so that both have both ends. Who receives gives up the sending end before
-/// it waits: it would wait for itself.
+/// Made before the clone, so that both have both ends. The process that receives gives up the
+/// sending end before it waits. Otherwise it would wait for itself.
 class Channel {
  public:
   Channel() = default;

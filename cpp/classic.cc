@@ -49,9 +49,9 @@ Result<UniqueFd> OpenNamespaceOf(pid_t pid, int folder, const char* name) {
   if (file != -ENOENT) {
     return CheckFd(file, "failed to open ", name, " namespace of process ", pid);
   }
-  // A zombie's entries can be seen but not opened, and a process that has been reaped has none,
-  // while mount namespaces are in every kernel: only if that entry can be seen is the other one
-  // truly missing.
+  // A zombie's entries can be seen but not opened, and a process that has been reaped has no
+  // entries. Every kernel has mount namespaces. So another one is truly missing only if the entry
+  // for mount namespaces can be seen.
   sys::FileId ignored = {};
   const bool missing = sys::Identify(folder, name, AT_SYMLINK_NOFOLLOW, &ignored) == -ENOENT &&
                        sys::Identify(folder, "mnt", AT_SYMLINK_NOFOLLOW, &ignored) == 0;
@@ -90,8 +90,8 @@ Status JoinNamespacesOf(pid_t pid) {
   return JoinEachOf(pid);
 }
 
-/// Init process: takes the console, and lets the launched process know that. What fails here is
-/// said before the other is told. Taking the console fails before standard error is it.
+/// Init process: takes the console, and lets the launched process know that. It reports a failure
+/// before it tells the other. Standard error is replaced last, after every step that can fail.
 Status TakeConsoleAndTell(int console, const Channel& verdict, Log& log) {
   Status taken = StartSession();
   if (taken.ok()) taken = TakeConsole(console);

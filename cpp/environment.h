@@ -9,9 +9,9 @@
 
 namespace nsenter {
 
-/// The variables as they stand in the environment: null where one is not set, and, but for the
-/// first and the console, where it is empty. Reading them makes no system call. They are the
-/// parent's to remove, so they are left where they are.
+/// The variables as they stand in the environment: null where one is not set. All but the first and
+/// the console are null where they are empty, too. Reading them makes no system call. The core
+/// leaves them in the environment: only the parent may remove them.
 struct Environment {
   const char* init_pid;      // _LIBCONTAINER_INITPID
   const char* init_pipe;     // _LIBCONTAINER_INITPIPE
@@ -21,7 +21,7 @@ struct Environment {
 
   static Environment Read();
 
-  /// False in every program that merely links this package.
+  /// False in every program that only links this package and has no parent of ours.
   [[nodiscard]] bool AsksForSomething() const;
 };
 
@@ -35,8 +35,8 @@ Status CheckOpenFd(std::string_view name, int fd, int access);
 /// Both: the number of a descriptor that is open for `access`.
 Result<int> ParseOpenFd(std::string_view name, const char* value, int access);
 
-/// An error if a runc before 1.2.0 is the parent, which waits for messages that are not sent any
-/// more. Those releases do not say which they are; the variables they set tell.
+/// An error if a runc before 1.2.0 is the parent: it waits for messages that the core does not
+/// send. Those releases do not name themselves; the variables that they set show it.
 Status RefuseOlderReleases();
 
 }  // namespace nsenter

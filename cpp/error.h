@@ -12,12 +12,12 @@
 
 namespace nsenter {
 
-/// Room for a whole path (PATH_MAX) is not worth it; 1,000 bytes show the ends that matter, and a
-/// text that was cut says so.
+/// 1,000 bytes, and not a whole path (PATH_MAX), which would cost more than it is worth. They show
+/// both ends, and a text that was cut says so.
 inline constexpr std::size_t kErrorTextSize = 1000;
 
-// A debug build (NSENTER_COUNT_ERRORS, for all files alike) counts the texts, and ends the program
-// when one is asked for that is there no more.
+// A debug build (NSENTER_COUNT_ERRORS, for all files alike) counts the texts. It ends the program
+// when it asks for a text that has been replaced.
 
 /// What failed: "failed to join net namespace /proc/42/ns/net", lower case, without a full stop,
 /// and without strerror, which is added where the error is printed. `code` is an errno, or 0 where
@@ -39,7 +39,8 @@ class [[nodiscard]] Error {
     return FromPieces(code, Piece(pieces)...);
   }
 
-  /// The process that failed has said so itself; whoever sees this error ends without a word.
+  /// The process that failed has said so itself. A process that gets this error ends without a
+  /// word.
   static Error AlreadyReported() {
     Error error;
     error.code_ = kReported;
@@ -105,7 +106,7 @@ class [[nodiscard]] Result {
   Error error_;
 };
 
-/// What a wrapper in sys.h has returned: the number, or the error that `pieces` say.
+/// The result of a wrapper in sys.h: the number, or the error with `pieces` as its text.
 ///
 ///     RETURN_IF_ERROR(Check(sys::Setns(fd, type), "failed to join ", name));
 template <typename... Pieces>

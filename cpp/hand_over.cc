@@ -13,7 +13,7 @@
 namespace nsenter {
 namespace {
 
-/// What both sides have when they begin.
+/// Both sides begin with this.
 struct HandOverState {
   const HandOver& hand_over;
   Log& log;
@@ -21,8 +21,8 @@ struct HandOverState {
   Channel channel;  // on which the init process waits for the launched process
 };
 
-/// The launched process's last words. A failure is the init process's end: it is not told that it
-/// was reported.
+/// The launched process's last words. If it fails here, the init process ends: nobody tells it that
+/// it was reported.
 [[noreturn]] void Leave(Status status, const HandOverState& state) {
   if (status.ok()) status = state.hand_over.leave.Take();
   if (!status.ok()) state.log.Fatal(status.error());
@@ -53,8 +53,8 @@ Status HandOverCopy(HandOverState& state) {
   return {};
 }
 
-// With the same memory, the launched process's end is what the init process waits for: then the
-// stack that both of them stand on is free, and the init process goes on there.
+// With the same memory, the init process waits for the launched process's end. Then the stack on
+// which both of them stand is free, and the init process goes on there.
 
 /// The two look at this while both live. It lies in the stack frame in which the init process goes
 /// on.
@@ -84,9 +84,9 @@ int WaitForTheLaunchedProcess(void* argument) {
   std::longjmp(handshake.launched_frame, 1);
 }
 
-/// True in the init process, false in the launched process if memory cannot be shared. A function
-/// of its own, with nothing in its stack frame that could change between the two returns of setjmp:
-/// what does is in `handshake`.
+/// True in the init process, false in the launched process if memory cannot be shared. It is a
+/// function of its own, and nothing in its stack frame changes between the two returns of setjmp.
+/// `handshake` has everything that changes.
 [[gnu::noinline]] bool CloneAndLeave(Handshake& handshake, HandOverState& state, int* tid_address) {
   // NOLINTNEXTLINE(cert-err52-cpp): see longjmp
   if (setjmp(handshake.launched_frame) != 0) return true;

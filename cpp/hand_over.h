@@ -23,8 +23,8 @@ struct HandOver {
   Step<pid_t> report;
   /// Launched process, the last thing it does if all has gone well.
   Step<> leave;
-  /// Init process, before the parent knows of it: starts the session, and what else there is to do.
-  /// With NewProcess::takes_console only.
+  /// Init process, before the parent knows of it: starts the session, and takes further steps. With
+  /// NewProcess::takes_console only.
   Step<> prepare;
 };
 
@@ -32,8 +32,8 @@ struct HandOver {
 /// process has reported it. If the launched process fails or dies before that, the init process
 /// ends here, or returns an error that is reported already.
 ///
-/// The launched process returns only if there is no init process to be had; else it ends here: with
-/// status 0, or with 1 after it has said what failed.
+/// The launched process returns only if it could not create an init process. Otherwise it ends
+/// here: with status 0, or with 1 after it has said why it failed.
 Status BecomeInitProcess(const HandOver& hand_over, Log& log);
 
 }  // namespace nsenter

@@ -24,15 +24,16 @@ struct Work {
   bool maps_written = false;  // where memory is shared
 };
 
-// Not in a stack frame of the launched process, which may fail and leave that while the helper,
-// with the same memory, has not even run yet. What the pointers point to is used only while the
-// launched process waits, but for the log, which lives as long as any of us. Zero at first, which
-// puts it beside other memory that is written to, and not on a page of its own.
+// Not in a stack frame of the launched process. That one may fail and leave the stack frame while
+// the helper, with the same memory, has not even run yet. The pointers are used only while the
+// launched process waits. The log is the exception: it lives as long as our processes. The value is
+// zero at first, which puts it beside other memory that is written to, and not on a page of its
+// own.
 constinit Work work = {};
 
 // The helper's side.
 
-/// What the helper does until it is no longer needed.
+/// The work of the helper, until it is no longer needed.
 Status Serve(const Log& log) {
   ASSIGN_OR_RETURN(const Word word, work.request.Receive());
   // The launched process has ended. If it failed, it has said so itself.
@@ -41,8 +42,8 @@ Status Serve(const Log& log) {
   RETURN_IF_ERROR(WriteIdMaps(*work.bootstrap, *work.proc, work.launched, {&work.signals}));
   log.Debug("wrote the id maps of process ", work.launched);
   if (!work.shares_memory) return work.answer.Send(Word::kMapsWritten);
-  // Our end is waited for anyhow, and says it too. A word before that would wake the launched
-  // process once more, and it would go back to sleep.
+  // The launched process waits for our end anyhow, and our end says it too. A word before that
+  // would wake the launched process once more, and it would go back to sleep.
   work.maps_written = true;
   return {};
 }
@@ -113,11 +114,13 @@ Status Helper::WriteMaps() {
     answer = Word::kMapsWritten;
   }
   if (shares_memory_) {
-    // With its memory the helper lets go of our stack frames, and of the stack that the init
-    // process needs. Until then they must not change, so a failure is not carried up.
+    // When the helper lets go of its memory, it lets go of our stack frames, and of the stack that
+    // the init process needs. Until then they must not change, so the core does not carry a failure
+    // up.
     const Status gone = answer.ok() ? answer_.ends().AwaitEnd() : answer.error();
     if (!gone.ok()) {
-      // Of two processes one says what failed: this is not said after the helper's own line.
+      // Only one of two processes reports a failure: this one is silent after the helper's own
+      // line.
       const bool told = answer.ok() && answer.value() == Word::kFailed;
       work.log->Fatal(told ? Error::AlreadyReported() : gone.error());
       sys::Exit(1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The helper, whose pid is `stage1_pid` in the reply: a process that stays in the user namespace we
-// come from and writes the id maps of the one the launched process has moved to. It exists only
-// where maps need it.
+// come from. It writes the id maps of the user namespace to which the launched process has moved.
+// It exists only if maps need it.
 
 #pragma once
 
@@ -23,8 +23,8 @@ class Helper {
  public:
   Helper() = default;
 
-  /// Clones the helper, which waits for WriteMaps. Before anything is joined: it would otherwise be
-  /// a process inside, with the privileges of one outside.
+  /// Clones the helper, which waits for WriteMaps. Call it before anything is joined: a helper that
+  /// is cloned later would be a process inside, with the privileges of one outside.
   ///
   /// It may share the launched process's memory only if that is `out_of_reach` of everybody else
   /// until WriteMaps has returned. `bootstrap` and `proc` have to live until then, `log` as long as
@@ -32,7 +32,8 @@ class Helper {
   static Result<Helper> Start(const Bootstrap& bootstrap, const OwnProc& proc, Kinship kinship,
                               bool out_of_reach, Log& log);
 
-  /// Has the maps written, and waits until they are and, if memory is shared, the helper is gone.
+  /// Has the maps written, and waits until they are written. If memory is shared, it waits until
+  /// the helper is gone.
   [[nodiscard]] Status WriteMaps();
 
   [[nodiscard]] bool exists() const { return pid_ != 0; }

@@ -16,7 +16,7 @@ namespace nsenter {
 /// The kernel's limit since 4.15 (UID_GID_MAP_MAX_EXTENTS).
 inline constexpr std::size_t kIdMapLines = 340;
 
-/// What the largest id, 2^32-1, has.
+/// The number of digits of the largest id, 2^32-1.
 inline constexpr std::size_t kIdDigits = 10;
 
 /// A map as it is written to /proc/PID/uid_map or gid_map; no text: no map.

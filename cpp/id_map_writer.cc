@@ -14,9 +14,8 @@ bool DeniesSetgroups(const Bootstrap& bootstrap) {
   return bootstrap.rootless_euid && !bootstrap.setgroups;
 }
 
-/// Whoever is to become a member of no group could get at what a group is kept from: an
-/// unprivileged user has to rule that out for good before the kernel takes a gid map
-/// (CVE-2014-8989).
+/// A process that gives up a group could get at files that are closed to the group. An unprivileged
+/// user has to rule that out for good before the kernel takes a gid map (CVE-2014-8989).
 Status DenySetgroups(const OwnProc& proc) {
   const Result<UniqueFd> file = proc.OpenForWriting("setgroups");
   // Kernels before 3.19 know no such file and make no such rule.

@@ -14,14 +14,14 @@
 
 namespace nsenter {
 
-/// True if the launched process may write its own maps, being inside: a process may map its own ids
-/// alone, and for the gid only with setgroups denied. Everything else takes a process outside.
+/// True if the launched process may write its own maps from inside. A process may map its own ids
+/// alone, and the gid only with setgroups denied. All other maps need a process outside.
 bool MayWriteOwnMaps(const Bootstrap& bootstrap);
 
-/// What is done about EPERM.
+/// The reaction to EPERM.
 struct MappingTools {
-  /// The helper, which is outside, has a mapping tool do what only that may be allowed to; these
-  /// signals are unblocked there. Null: the launched process writes, and it is an error.
+  /// The helper, which is outside, runs a mapping tool for maps that only the tool may write; these
+  /// signals are unblocked in the tool. Null: the launched process writes, and EPERM is an error.
   const BlockedSignals* signals = nullptr;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the init process does before it goes on as a Go program. By then the launched process has
-// done all that can really fail; what is left fails only if a filter wants it to.
+// The steps of the init process before it goes on as a Go program. By then the launched process has
+// done all steps that are likely to fail. These fail only if a filter refuses them.
 
 #pragma once
 
@@ -19,8 +19,9 @@ Status StartSession();
 /// The name above.
 Status TakeInitName();
 
-/// Makes the open terminal `console`, which is above 2, the controlling one, and standard input,
-/// output and error, the last one last: until this has succeeded, errors go where they went before.
+/// Makes the open terminal `console`, which is above 2, the controlling terminal, and standard
+/// input, output and error. Standard error is last: until this has succeeded, errors go where they
+/// went before.
 Status TakeConsole(int console);
 
 }  // namespace nsenter

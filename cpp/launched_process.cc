@@ -38,8 +38,8 @@ Status CreateUserNamespace(const Bootstrap& bootstrap, const OwnProc& proc, Help
   return stays_root ? dumpable.Show() : Status();
 }
 
-/// What is left to become once in all the namespaces. After them, as with runc: what the kernel
-/// mounts in a new ipc namespace belongs to the gid we had.
+/// The last ids, taken once in all the namespaces. After them, as with runc: when the kernel mounts
+/// something in a new ipc namespace, it belongs to the gid that we had.
 Status TakeIds(const Bootstrap& bootstrap) {
   if (!bootstrap.Creates(CLONE_NEWUSER) && !bootstrap.Joins(CLONE_NEWUSER)) {
     RETURN_IF_ERROR(BecomeUidZero());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the launched process does for a bootstrap message: it changes itself into what the init
-// process is to be, so that nothing is left that could fail once the init process exists.
+// The work of the launched process for a bootstrap message. It takes the namespaces and ids of the
+// init process, so that hardly a step is left that could fail once the init process exists.
 
 #pragma once
 
@@ -15,9 +15,8 @@
 
 namespace nsenter {
 
-/// Enters all the namespaces that `bootstrap` names and takes the ids, groups and oom score it asks
-/// for. The result is the pid of the helper, a process of `helpers_kinship`, or 0 if there was
-/// none.
+/// Enters all the namespaces that `bootstrap` names, and takes its ids, groups and oom score. The
+/// result is the pid of the helper, a process of `helpers_kinship`, or 0 if there was none.
 Result<pid_t> EnterNamespaces(const Bootstrap& bootstrap, Kinship helpers_kinship, Log& log);
 
 }  // namespace nsenter

@@ -16,8 +16,8 @@ namespace {
 // one could be mixed with another process's.
 constexpr std::size_t kLineSize = 4095;
 
-// How long a fatal line waits for room in a pipe that is full: it is the last one, so a parent that
-// merely reads slowly shall have it, and one that never reads shall not keep us.
+// The time that a fatal line waits for room in a pipe that is full. It is the last line: a parent
+// that reads slowly should get it, and a parent that never reads should not keep us.
 constexpr int kFatalPatienceMs = 300;
 
 void WriteLine(int fd, std::string_view line, int patience_ms) {
@@ -45,7 +45,7 @@ void WriteLine(int fd, std::string_view line, int patience_ms) {
 
 void Log::Fatal(const Error& error) const {
   if (!error.reported() && Says(LogLevel::kFatal)) SayFatal(error);
-  // If this fails too, who waits sees our end instead.
+  // If this fails too, the process that waits sees our end instead.
   constexpr Word kWord = Word::kFailed;
   if (waiting_fd_ >= 0) sys::Write(waiting_fd_, &kWord, sizeof(kWord));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What our processes say: debug lines on LOGPIPE, and the one fatal line of a failure.
+// The output of our processes: debug lines on LOGPIPE, and the one fatal line of a failure.
 
 #pragma once
 
@@ -17,9 +17,9 @@ enum class LogLevel : int { kFatal = 1, kDebug = 5 };
 /// only one, and no number.
 enum class ProcessTag : int { kOnlyOne = -1, kLaunched = 0, kHelper = 1, kInit = 2 };
 
-/// Lines go to LOGPIPE as JSON if there is one. Without it only fatal lines are said, on
-/// standard error. Writing is best effort: a pipe that is closed changes nothing, and neither does
-/// one that is full, which would otherwise stop us for as long as the parent does not read.
+/// Lines go to LOGPIPE as JSON if there is one. Without it there are only fatal lines, on standard
+/// error. Writing is best effort: a closed pipe changes nothing. A full pipe changes nothing
+/// either; otherwise it would stop us for as long as the parent does not read.
 class Log {
  public:
   /// Fatal lines on standard error, each beginning with `prefix`.
@@ -30,17 +30,17 @@ class Log {
   /// Says nothing above `level`; 0 drops fatal lines too.
   void SetLevel(int level) { level_ = level; }
   void SetProcess(ProcessTag tag) { tag_ = tag; }
-  /// In a process that has just been created, which nobody waits for yet.
+  /// For a process that has just been created. No process waits for it yet.
   void SetNewProcess(ProcessTag tag) {
     tag_ = tag;
     waiting_fd_ = -1;
   }
-  /// After a fatal error, whether that was to be said or not, sends Word::kFailed to `fd`, the
-  /// sending end of a channel on which another process waits for this one; -1: to nobody. By
-  /// number, since a log is copied into new processes.
+  /// After a fatal error, also if its line was dropped, sends Word::kFailed to `fd`, the sending
+  /// end of a channel on which another process waits for this one; -1: to nobody. By number, since
+  /// a log is copied into new processes.
   void TellFailureTo(int fd) { waiting_fd_ = fd; }
 
-  /// False if a debug line would be dropped, and what it needs need not be found out.
+  /// False if a debug line would be dropped. Then the caller need not find out its parts.
   [[nodiscard]] bool SaysDebug() const { return fd_ >= 0 && Says(LogLevel::kDebug); }
 
   /// Puts the pieces together only if the line will be written.

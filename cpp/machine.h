@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What depends on the machine, on libc and on how the program was built, and is found out without
-// the kernel. A test can bring its own definitions, as those of sys.h.
+// Facts that depend on the machine, on libc and on the build, and that need no system call. A test
+// can bring its own definitions, as for sys.h.
 
 #pragma once
 
@@ -20,9 +20,9 @@ bool HasSanitizer();
 /// True if the processor checks return addresses against a second stack, which we do not switch.
 bool HasShadowStack();
 
-/// libc's cache of the calling thread's id, or null where none of the places in which libcs have it
-/// holds `thread_id`. `robust_list` and `tid_address` are what the kernel has been told of
-/// (get_robust_list(2), PR_GET_TID_ADDRESS), null where it does not tell.
+/// libc's cache of the calling thread's id. Null if none of the places where a libc has it holds
+/// `thread_id`. The kernel was told `robust_list` and `tid_address` (get_robust_list(2),
+/// PR_GET_TID_ADDRESS); they are null where it does not tell.
 int* FindCachedThreadId(int thread_id, void* robust_list, int* tid_address);
 
 /// The area in which libc lets the kernel write on which CPU a thread runs (rseq(2)).

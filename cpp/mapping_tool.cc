@@ -93,8 +93,8 @@ Status RunMappingTool(std::string_view tool, pid_t pid, std::string_view map,
   const Arguments arguments(path.c_str(), pid, map);
   ToolCall call = {path.c_str(), arguments.get(), &signals, 0};
   // fork would copy our page tables only for exec to drop the copy. With CLONE_VFORK we stand still
-  // until then. What it takes most for is the dynamic linker, when it binds a function of libc and
-  // keeps the processor's registers meanwhile: 3.5 KiB with AVX-512.
+  // until then. The dynamic linker needs the most stack, when it binds a function of libc and keeps
+  // the processor's registers meanwhile: 3.5 KiB with AVX-512.
   alignas(16) char stack[16UL * 1024];
   ASSIGN_OR_RETURN(const pid_t child,
                    Check(sys::CloneOnStack(CLONE_VM | CLONE_VFORK | SIGCHLD, BecomeTool, &call,

@@ -17,7 +17,7 @@ bool IsSet(const char* name) {
 }
 
 /// Before Linux 4.8. Kernels before 4.3 create no user namespace for a process whose memory a
-/// helper shares, and what lies between the two nobody has tried. (gVisor says that it is 4.4.)
+/// helper shares. Nobody has tried the kernels in between. (gVisor says that it is 4.4.)
 bool IsOldKernel() {
   utsname name = {};
   if (sys::SystemName(&name) < 0) return true;

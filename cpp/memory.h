@@ -10,17 +10,18 @@
 
 namespace nsenter {
 
-/// What is special about a process that is to be created. All of these are reasons for a copy.
+/// The special things about a process that is to be created. Each is a reason for a copy.
 struct NewProcess {
   bool enters_time_namespace = false;  // which the kernel wants memory of its own for
   bool takes_console = false;          // before the launched process may reply
   bool has_more_privileges = false;    // than others who could get at our memory
 };
 
-/// Empty if the process can share our memory, else why it has a copy, for the log.
+/// Empty if the process can share our memory. Otherwise the reason for a copy, for the log.
 ///
-/// Sharing is for where all is as it was tested (docs/decisions/0010-one-memory.md has the table).
-/// What is found out only later, by the calls that share memory, leads to a copy as well.
+/// Memory is shared only where the tests have shown that it works
+/// (docs/decisions/0010-one-memory.md has the table). If a call that shares memory fails later,
+/// that leads to a copy as well.
 std::string_view ReasonToCopy(const NewProcess& process);
 
 }  // namespace nsenter

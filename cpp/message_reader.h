@@ -22,20 +22,20 @@ class MessageReader {
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;
 
-  /// Reads one message from `fd`, in whatever pieces it arrives, and not a byte more: what follows
-  /// is for the Go side.
+  /// Reads one message from `fd`, in any number of pieces, and not a byte more: the following bytes
+  /// are for the Go side.
   Status ReadFrom(int fd);
 
-  /// What follows the message's header, which has been checked.
+  /// The bytes after the header, which has been checked.
   [[nodiscard]] std::string_view attributes() const {
     return From({bytes_, size_}, kMessageHeaderSize);
   }
 
  private:
-  // Enough for all but long id maps. More would push the stack frames of all that is called while
-  // there is a message to pages of the stack that nobody has touched yet, and each of them costs
-  // more than several system calls; who sends long maps waits for the kernel to write them for much
-  // longer.
+  // Enough for all but long id maps. A larger one would push later stack frames, while there is a
+  // message, to pages of the stack that nobody has touched yet. Each such page costs more than
+  // several system calls. A parent that sends long maps waits much longer for the kernel to write
+  // them.
   static constexpr std::size_t kShort = 2UL * 1024;
 
   char short_[kShort];

@@ -25,7 +25,7 @@ struct OpenNamespace {
   UniqueFd fd;       // closed once it is joined
 };
 
-// Not inlined, nor is NothingLeft: a page of stack that nobody needs who joins all at once.
+// Not inlined, nor is NothingLeft: their page of stack is not needed if all are joined at once.
 [[gnu::noinline]] Result<UniqueFd> OpenNamespaceFile(const NamespacePath& what) {
   PathText path;
   path.Append(what.path);
@@ -35,7 +35,7 @@ struct OpenNamespace {
                  "failed to open ", what.type.name, " namespace ", what.path);
 }
 
-/// Says what setns(2) calls no more than an invalid argument.
+/// Explains a case in which setns(2) only says "invalid argument".
 Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
   const auto explained = [&](const auto&... pieces) {
     return Error::Of("failed to join ", what.type.name, " namespace ", what.path, ": ", pieces...);
@@ -55,8 +55,8 @@ Error ExplainJoinFailure(int code, const NamespacePath& what, int fd) {
   return Error::WithCode(code, "failed to join ", what.type.name, " namespace ", what.path);
 }
 
-/// Whether `id` is the user namespace that we are in. To be asked before anything is joined:
-/// afterwards /proc may be somebody else's, and answer what that one likes.
+/// True if `id` is the user namespace that we are in. Call it before anything is joined: afterwards
+/// /proc may belong to somebody else, who may give any answer.
 Result<bool> IsOwnUserNamespace(const sys::FileId& id) {
   sys::FileId own = {};
   RETURN_IF_ERROR(Check(sys::Identify(AT_FDCWD, "/proc/self/ns/user", 0, &own),
@@ -86,7 +86,8 @@ class Passes {
     return {};
   }
 
-  /// Joins what is not joined yet, without the user namespace. What is refused with EPERM stays.
+  /// Joins all namespaces that are not joined yet, without the user namespace. If the kernel says
+  /// EPERM, the namespace stays.
   Status JoinWhatIsAllowed(const Log& log) {
     for (std::size_t i = 0; i < count_; ++i) {
       OpenNamespace& candidate = namespaces_[i];
@@ -148,7 +149,8 @@ pid_t ProcessOf(const NamespacePath& what) {
   return Equal(canonical.view(), what.path) ? pid : 0;
 }
 
-/// The one process whose namespaces all of `bootstrap.joins` are, 0 if they are not of one.
+/// The one process to which all namespaces of `bootstrap.joins` belong, 0 if they belong to
+/// several.
 pid_t OnlyProcessOf(const Bootstrap& bootstrap) {
   const pid_t pid = ProcessOf(bootstrap.joins[0]);
   for (std::size_t i = 1; i < bootstrap.join_count; ++i) {

@@ -49,7 +49,7 @@ Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log) {
   RETURN_IF_ERROR(message.ReadFrom(pipe));
   ASSIGN_OR_RETURN(const Bootstrap bootstrap, ParseAttributes(message.attributes()));
 
-  // Not before the message, with which the parent has put us into the container's cgroup.
+  // After the message has been read: the parent has put us into the container's cgroup before it.
   RETURN_IF_ERROR(copy.MakeIfThreads(log));
   const Kinship helpers = copy.exists() ? Kinship::kChild : Kinship::kSibling;
   ASSIGN_OR_RETURN(const pid_t helper, EnterNamespaces(bootstrap, helpers, log));
@@ -59,9 +59,9 @@ Status ServeNetlink(int pipe, WorkingCopy& copy, Log& log) {
   const auto report = [&](pid_t init) -> Status {
     log.Debug("created init process ", init);
     RETURN_IF_ERROR(copy.RequireLaunchedProcess());
-    // A parent that reaps whoever ends has taken the helper already if the init process has got its
-    // number. Then `stage1_pid` names nobody any more, and it would wait for the init process
-    // instead.
+    // A parent that reaps all children may have taken the helper already, and the init process may
+    // have got its number. Then `stage1_pid` would name the init process, and the parent would wait
+    // for it instead.
     return WriteNetlinkReply(pipe, stage1 == init ? kNobody : stage1, init);
   };
   const auto leave = [&] { return copy.Finish(); };

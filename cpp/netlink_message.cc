@@ -190,8 +190,8 @@ Status ParseAttribute(std::uint16_t type, std::string_view value, Bootstrap& boo
   return Error::Of("unknown attribute type ", type, " in the bootstrap message");
 }
 
-/// What one attribute alone cannot tell. Maps are looked at only where they are used: nobody but a
-/// new user namespace has any.
+/// Checks that need more than one attribute. Maps are checked only if they are used: only a new
+/// user namespace has maps.
 Status CheckUserNamespace(Bootstrap& bootstrap) {
   if (!bootstrap.Creates(CLONE_NEWUSER)) return {};
   if (bootstrap.Joins(CLONE_NEWUSER)) {

@@ -29,12 +29,12 @@ bool HasBootstrapType(std::string_view start);
 /// The length of the whole message, from its header of kMessageHeaderSize bytes.
 Result<std::size_t> ParseMessageHeader(std::string_view header);
 
-/// The Bootstrap that a message's attributes say: all that follows its header. Its texts lie there.
-/// Nothing of a message with an error is to be done, so all that can be checked without the kernel
-/// is checked here.
+/// The Bootstrap that is in the attributes of a message: all bytes after its header. Its texts lie
+/// there. The core does nothing for a message with an error, so this checks all that can be checked
+/// without the kernel.
 Result<Bootstrap> ParseAttributes(std::string_view attributes);
 
-/// For those who have a whole message, header included.
+/// The same for a whole message, header included.
 Result<Bootstrap> ParseMessage(std::string_view message);
 
 }  // namespace nsenter

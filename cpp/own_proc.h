@@ -10,9 +10,8 @@
 
 namespace nsenter {
 
-/// A descriptor of /proc/self, opened before any namespace is joined: what is reached through it
-/// belongs to the launched process, whatever /proc is by then and whoever mounted something over
-/// it.
+/// A descriptor of /proc/self, opened before any namespace is joined. Files below it belong to the
+/// launched process, even if /proc is another one later, or something is mounted over it.
 class OwnProc {
  public:
   OwnProc() = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a parent that says nothing but _LIBCONTAINER_INITPIPE wants.
+// The kinds of parents that set only _LIBCONTAINER_INITPIPE.
 
 #pragma once
 
@@ -9,9 +9,9 @@
 
 namespace nsenter {
 
-/// True if a parent of June 2015 starts a new container: what is on `pipe` is a JSON document for
-/// the Go side, and there is nothing for us to do. False: a bootstrap message, or what is to be
-/// reported as a broken one. Looks at the first bytes, which stay there.
+/// True if a parent of June 2015 starts a new container: a JSON document for the Go side is on
+/// `pipe`, and we have nothing to do. False: a bootstrap message, possibly a broken one, which gets
+/// an error. Looks at the first bytes and leaves them there.
 Result<bool> HoldsDocument(int pipe);
 
 }  // namespace nsenter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is said to the parent on INITPIPE.
+// The reply to the parent on INITPIPE.
 
 #pragma once
 
@@ -12,9 +12,10 @@
 
 namespace nsenter {
 
-/// In the place of a process that there is not. Above any pid that Linux gives (PID_MAX_LIMIT is
-/// 2^22), so waiting for it answers ECHILD and signalling it ESRCH. (Not our parent's own pid: from
-/// Go 1.23 on os.FindProcess opens a pidfd for that, which stays open until garbage collection.)
+/// Stands for a process that does not exist. It is above any pid that Linux gives (PID_MAX_LIMIT is
+/// 2^22), so a wait for it fails with ECHILD and a signal to it with ESRCH. (It is not our parent's
+/// own pid: from Go 1.23 on os.FindProcess opens a pidfd for that, which stays open until garbage
+/// collection.)
 inline constexpr pid_t kNobody = 2147483647;
 
 /// Both pids as the pid namespace of the caller sees them. The parent waits for `stage1` and

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A step that somebody else takes at the right moment.
+// A step that another function takes at the right moment.
 
 #pragma once
 
@@ -9,8 +9,8 @@
 
 namespace nsenter {
 
-/// Refers to a lambda or the like, which stays its owner's and has to live as long, and which
-/// returns a Status. (std::function would take memory and libstdc++.)
+/// Refers to a lambda or the like, which returns a Status. The lambda stays its owner's and has to
+/// live as long. (std::function would need memory and libstdc++.)
 template <typename... Arguments>
 class Step {
  public:

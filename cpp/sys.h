@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every system call the core makes, once each, and nothing else. Each returns what the kernel does:
-// a number that is not negative, or an errno, negated. All but Close are made again on EINTR.
+// Every system call that the core makes, once each. Each function returns the kernel's answer: a
+// number that is not negative, or an errno, negated. All but Close repeat the call on EINTR.
 //
-// Every descriptor made here is close-on-exec and above 2, even if 0, 1 or 2 were free: what is
-// written to standard error must never arrive in a pipe of ours, and the init process's console
-// goes there.
+// Every descriptor made here is close-on-exec and above 2, even if 0, 1 or 2 were free: output to
+// standard error must never arrive in a pipe of ours, and the init process's console goes there.
 //
-// This is the link-time seam: a test that brings its own definitions has a scripted kernel.
+// A test that brings its own definitions at link time has a scripted kernel.
 
 #pragma once
 
@@ -21,7 +20,7 @@
 
 namespace nsenter::sys {
 
-/// What tells two files apart.
+/// These two numbers identify a file.
 struct FileId {
   dev_t device;
   ino_t inode;
@@ -43,7 +42,7 @@ int DuplicateTo(int from, int to);
 int CloseAllFrom(unsigned first);
 int Identify(int directory, const char* path, int flags, FileId* ret_id);
 int IdentifyOpen(int fd, FileId* ret_id);
-/// The magic number of the file system that `fd` lies on (statfs(2)), as an errno or 0.
+/// The magic number of the file system on which `fd` lies (statfs(2)), or an errno, negated.
 int FileSystemType(int fd, long* ret_type);
 int ReadLink(const char* path, char* buffer, std::size_t size);
 int Pipe(int ret_fds[2]);
@@ -101,9 +100,10 @@ int SetDumpable(bool dumpable);
 int SetName(const char* name);
 int NewSession();
 int Affinity(unsigned long* mask, std::size_t size);
-/// What happens when a signal arrives, as the kernel has it: libc's structure is another. Room for
-/// all that the kernel keeps on any machine that Go has; libc's function would be one more search
-/// for a symbol (sys_call.h). What was read is given back as it was, libc's restorer included.
+/// The kernel's form of a signal's disposition: libc's structure is another. It has room for all
+/// that the kernel keeps on any machine that Go has. (libc's function would be one more search for
+/// a symbol, see sys_call.h.) The core gives back exactly what it has read, libc's restorer
+/// included.
 struct SignalAction {
 #ifdef __mips__
   unsigned flags = 0;

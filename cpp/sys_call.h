@@ -33,18 +33,18 @@ long Word(T argument) {
   }
 }
 
-/// A system call by its number, made once: what the kernel answers, errors as -errno. On the
-/// machines that most programs run on it is the instruction itself, elsewhere syscall(2). With as
-/// many arguments as any has: the kernel does not look at more than it needs.
+/// A system call by its number, made once. Returns the kernel's answer, errors as -errno. On the
+/// machines that most programs run on it is the instruction itself, elsewhere syscall(2). It has as
+/// many arguments as any call: the kernel looks only at those that it needs.
 long CallOnce(long number, long a, long b, long c, long d, long e, long f);
 
-/// The same, made until no signal interrupts it.
+/// The same, repeated until no signal interrupts it.
 ///
-/// Nearly all calls are made so, and not through libc's function of that name. In a program that is
-/// linked lazily, each function of libc costs a search through the symbols of all libraries when it
-/// is first called, which takes longer than most of the calls themselves; and libc's setresuid and
-/// the like also tell its other threads, of which there are none here. libc's own function is used
-/// where the kernel's structures differ from machine to machine, and where speed does not matter.
+/// Nearly all calls are made in this way, and not through libc's functions. In a program that is
+/// linked lazily, the first call of each function of libc costs a search through the symbols of all
+/// libraries, which takes longer than most system calls. And libc's setresuid and the like also
+/// tell libc's other threads, of which there are none here. The core uses libc's own function where
+/// the kernel's structures differ from machine to machine, and where speed does not matter.
 int CallWithWords(long number, long a, long b, long c, long d, long e, long f);
 
 template <typename... Arguments>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text in a fixed array: what is said in log lines, errors and the reply is put together here,
-// without a heap and without printf.
+// Text in a fixed array: log lines, errors and the reply are put together here, without a heap and
+// without printf.
 
 #pragma once
 
@@ -15,8 +15,8 @@
 
 namespace nsenter {
 
-/// What a text is put together from: a string, which it refers to, a character or a number. Two
-/// words, so that a caller has nothing to do but to store them: the formatting is in one place.
+/// A piece of a text: a string, to which it refers, a character or a number. It has two words, so a
+/// caller only stores them: one place does the formatting.
 class Piece {
  public:
   constexpr Piece(std::string_view text)
@@ -29,7 +29,7 @@ class Piece {
 
  private:
   friend class Text;
-  // Whose addresses say that the value is one.
+  // The addresses of these say that the value is a character or a number.
   static constexpr char kCharacter = 'c';
   static constexpr char kNumber = 'n';
 
@@ -37,8 +37,8 @@ class Piece {
   std::int64_t value_;  // of a string: its size
 };
 
-/// A text in an array that somebody else has. What does not fit is cut, and the text then ends in
-/// "...". Always followed by a NUL that is not part of it.
+/// A text in an array that belongs to somebody else. A text that does not fit is cut, and then ends
+/// in "...". A NUL that is not part of it always follows.
 class Text {
  public:
   Text(const Text&) = delete;
@@ -90,18 +90,18 @@ class FixedText : public Text {
 };
 
 /// Appends `text` with control characters escaped as in JSON (DEL too: a terminal would act on it),
-/// and a backslash before those that are `special`. Bytes above DEL pass as they are. What would
-/// leave less than `reserve` bytes of the line's capacity is cut, and "..." stands in its place.
+/// and a backslash before those that are `special`. Bytes above DEL pass as they are. If less than
+/// `reserve` bytes of the line's capacity would be left, the text is cut, and "..." stands in its
+/// place.
 void AppendEscaped(Text& line, std::string_view text, std::string_view special,
                    std::size_t reserve);
 
-/// What has to be escaped besides control characters between the quotes of a JSON string (RFC 8259,
-/// section 7).
+/// These characters need an escape, besides control characters, between the quotes of a JSON string
+/// (RFC 8259, section 7).
 inline constexpr std::string_view kJsonSpecial = "\"\\";
 
-// Byte by byte: what is compared and searched here is short, and memcmp and memchr would cost more
-// to look up than they save (sys.cc). (And string_view::starts_with needs libstdc++ where nothing
-// is optimised.)
+// Byte by byte: the texts are short, and a search for memcmp and memchr would cost more than they
+// save (sys.cc). (And string_view::starts_with needs libstdc++ without optimisation.)
 
 bool StartsWith(std::string_view text, std::string_view prefix);
 

@@ -9,8 +9,8 @@
 namespace nsenter {
 namespace {
 
-/// Whether somebody else than libc has registered restartable sequences (rseq(2)), as an allocator
-/// may that was preloaded. The kernel does not tell, but it takes no second area.
+/// True if other code than libc has registered restartable sequences (rseq(2)), as a preloaded
+/// allocator may do. The kernel does not tell, but it takes no second area.
 bool OthersHaveRestartableSequences() {
   alignas(32) static constinit char area[32] = {};
   const int result = sys::RegisterRestartableSequences(area, sizeof(area), 0);
@@ -24,8 +24,8 @@ bool OthersHaveRestartableSequences() {
 ThreadState ThreadState::Find() {
   ThreadState state;
   // Both calls can be missing (CONFIG_CHECKPOINT_RESTORE, or a filter). Without both there is
-  // nothing to restore from, and the child goes on as after a plain clone: C code in it works but
-  // for what asks libc for its thread id.
+  // nothing to restore from, and the child goes on as after a plain clone: C code in it works,
+  // unless it asks libc for its thread id.
   state.told_address_ = sys::ThreadIdAddress(&state.tid_address_) >= 0;
   if (!state.told_address_) state.tid_address_ = nullptr;
   if (sys::RobustList(&state.robust_list_, &state.robust_list_size_) < 0) {
@@ -42,11 +42,12 @@ ThreadState ThreadState::Find() {
 }
 
 std::string_view ThreadState::FindWhatSharingLoses() {
-  // Or we could not put right what the kernel writes there when the launched process ends.
+  // Otherwise we could not repair the word that the kernel writes there when the launched process
+  // ends.
   if (!told_address_) return "the kernel does not tell where it clears the thread id";
   sequences_ = machine::LibcsRestartableSequences();
   if (sequences_.area != nullptr) {
-    // A probe: the kernel has just this if it calls it busy.
+    // A test call: if the kernel says EBUSY, it has exactly this area.
     const int result =
         sys::RegisterRestartableSequences(sequences_.area, sequences_.size, sequences_.signature);
     if (result != -EBUSY) return "the kernel's restartable sequences are not libc's";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What libc and the kernel both keep for the calling thread, and what a clone loses. Without it, C
-// code in the clone has a wrong thread id, and pthread_getattr_np fails, which the Go runtime calls
-// at its start (runc issue 4233).
+// Data that both libc and the kernel keep for the calling thread, and that a clone loses. Without
+// it, C code in the clone has a wrong thread id. Then pthread_getattr_np fails, which the Go
+// runtime calls at its start (runc issue 4233).
 
 #pragma once
 
@@ -19,11 +19,11 @@ namespace nsenter {
 /// Found before the clone, restored after it (docs/decisions/0003-clone-and-the-thread-id.md).
 class ThreadState {
  public:
-  /// What every clone loses.
+  /// Every clone loses these.
   static ThreadState Find();
 
-  /// What a clone loses besides if it shares memory, and what the kernel spoils there when the
-  /// other process ends. Empty, or why it could not be restored: then memory has to be copied.
+  /// A clone that shares memory loses more, and the kernel spoils data there when the other process
+  /// ends. Empty, or why this could not be restored: then memory has to be copied.
   std::string_view FindWhatSharingLoses();
 
   /// Where the kernel is to clear a word when the clone's thread ends (CLONE_CHILD_CLEARTID). Null:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What our processes say to each other.
+// The words that our processes send each other.
 
 #pragma once
 
@@ -22,8 +22,9 @@ namespace nsenter {
 /// | kFailed      | any of them      | who waits for it | it has failed, and has said why         |
 // clang-format on
 ///
-/// Where memory is shared nothing is said when all has gone well: who waits has to wait for the
-/// other's end in any case, and finds in that memory whether the reply, or the maps, are written.
+/// Where memory is shared, a process that has succeeded sends nothing: the process that waits has
+/// to wait for its end in any case, and finds in that memory whether the reply, or the maps, are
+/// written.
 enum class Word : char {
   kEnded = 0,  // never sent: nobody is left who could send anything
   kWriteMaps = 'w',

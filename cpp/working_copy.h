@@ -11,27 +11,27 @@
 
 namespace nsenter {
 
-/// A process with threads cannot change its namespaces, and a library that was preloaded
-/// (/etc/ld.so.preload) may have started some before us. Then a copy of the process, which has one
-/// thread, does all that the launched process would do, and that one waits for it and ends as it
-/// does. To the parent the copy is what `stage1_pid` names: a child of its own that ends once it
-/// has replied.
+/// A process with threads cannot change its namespaces, and a preloaded library
+/// (/etc/ld.so.preload) may have started threads before us. Then a copy of the process, which has
+/// one thread, does all the work of the launched process. The launched process waits for it and
+/// ends as it does. `stage1_pid` names the copy: it is a child of the parent that ends once it has
+/// replied.
 class WorkingCopy {
  public:
   /// None: the launched process does its work itself.
   WorkingCopy() = default;
 
-  /// Where there is only one thread, does nothing. Else returns in the copy, and the launched
-  /// process ends here. This has to live longer than `log`, which tells the launched process of a
-  /// failure.
+  /// If there is only one thread, does nothing. Otherwise it returns in the copy, and the launched
+  /// process ends here. This object has to live longer than `log`, which tells the launched process
+  /// of a failure.
   Status MakeIfThreads(Log& log);
 
   [[nodiscard]] bool exists() const { return result_.exists(); }
 
   /// Before the reply: an error that is reported already if the launched process has been killed,
-  /// from which the parent will know that there is no container. Nothing if there is no copy.
+  /// since the parent then knows that there is no container. Does nothing if there is no copy.
   [[nodiscard]] Status RequireLaunchedProcess() const;
-  /// After all has been done. Nothing if there is no copy.
+  /// After all work is done. Does nothing if there is no copy.
   [[nodiscard]] Status Finish() const;
 
  private:

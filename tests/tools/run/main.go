@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command run runs every test suite of the project, one after the other and to the end, and prints what
-// ran, passed, failed and was skipped.
+// Command run runs every test suite of the project to the end, two at a time, and prints what ran, passed, failed
+// and was skipped.
 //
 //	go run ./tests/tools/run             everything
 //	go run ./tests/tools/run lint cpp    suites whose names begin so
@@ -23,8 +23,9 @@ import (
 
 const (
 	logFolder = "_build/logs"
-	// Of each command of a suite: what hangs is ended, and the other suites still run.
-	suiteTimeout = 8 * time.Minute
+	// Of each command of a suite: what hangs is ended, and the other suites still run. Three times what the longest one
+	// takes on a machine with nothing else to do, since another one runs beside it.
+	suiteTimeout = 15 * time.Minute
 )
 
 // A row is a line of the summary.
@@ -32,6 +33,8 @@ type row struct {
 	name     string
 	result   result
 	duration time.Duration
+	// What the whole suite took of the processors, in its first row.
+	processor time.Duration
 }
 
 // Result counts tests, and keeps what there is to say about them.
@@ -75,23 +78,8 @@ func run(prefixes []string, requireAll bool) (bool, error) {
 		return false, fmt.Errorf("no suite's name begins with %s", strings.Join(prefixes, " or "))
 	}
 
-	var rows []row
 	begin := time.Now()
-	for _, s := range suites {
-		start := time.Now()
-		fmt.Printf("== %s\n", s.name)
-		suiteRows := requireTests(s.run(s.name), s.expected...)
-		for _, r := range suiteRows {
-			for _, remark := range r.result.remarks {
-				fmt.Println(strings.TrimRight(remark, "\n"))
-			}
-		}
-		if len(suiteRows) == 1 {
-			suiteRows[0].duration = time.Since(start)
-		}
-		rows = append(rows, suiteRows...)
-	}
-
+	rows := runSuites(os.Stdout, suites)
 	return summarize(os.Stdout, rows, time.Since(begin), requireAll), nil
 }
 

@@ -246,7 +246,7 @@ func (p *goPackage) row(buildOutput string) (row, bool) {
 			fmt.Sprintf("FAIL %s\n%s%s", p.name, buildOutput, p.output.String()))
 	}
 	duration := time.Duration(p.elapsed * float64(time.Second))
-	return row{p.name, counted, duration}, counted.passed+counted.failed+counted.skipped > 0
+	return row{name: p.name, result: counted, duration: duration}, counted.passed+counted.failed+counted.skipped > 0
 }
 
 // Notes are what a test that passed has logged: figures worth knowing.

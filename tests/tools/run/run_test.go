@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -256,8 +257,105 @@ func TestSkippedIsFailedWhereAllIsRequired(t *testing.T) {
 	}
 }
 
+// Which suites run beside each other, and in which order, does not show in the rows.
+func TestSuitesRunTwoAtATime(t *testing.T) {
+	atRoot(t)
+	var mutex sync.Mutex
+	var running, most int
+	var began []string
+	enter := func(name string) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		running++
+		if running > most {
+			most = running
+		}
+		began = append(began, name)
+	}
+	leave := func() {
+		mutex.Lock()
+		defer mutex.Unlock()
+		running--
+	}
+	// The first and the last one wait for each other.
+	met := make(chan bool)
+	meet := func() {
+		select {
+		case met <- true:
+		case <-met:
+		case <-time.After(20 * time.Second):
+			t.Error("nothing runs beside it")
+		}
+	}
+	var suites []suite
+	for _, name := range []string{"first", "alone", "middle", "last"} {
+		s := oneRow(name, func(name string) []row {
+			enter(name)
+			defer leave()
+			if name == "first" || name == "last" {
+				meet()
+			}
+			if name == "alone" && running != 1 {
+				t.Errorf("%d run beside what runs alone", running-1)
+			}
+			return []row{{name: name, result: result{passed: 1, remarks: []string{"remark of " + name}}}}
+		})
+		s.alone = name == "alone"
+		suites = append(suites, s)
+	}
+	var printed strings.Builder
+	rows := runSuites(&printed, suites)
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	if got := strings.Join(names, " "); got != "first alone middle last" {
+		t.Errorf("the rows are those of %s", got)
+	}
+	if most != 2 || len(began) != 4 || began[2] != "middle" || began[3] != "alone" {
+		t.Errorf("%d at once, in the order %v", most, began)
+	}
+	// What is said of a suite stands below its name.
+	said := regexp.MustCompile(`(?m)^== (\w+), \d+\.\d s, \d+\.\d s of a processor\nremark of (\w+)$`)
+	pairs := said.FindAllStringSubmatch(printed.String(), -1)
+	for _, pair := range pairs {
+		if pair[1] != pair[2] {
+			t.Errorf("%s is said of %s", pair[2], pair[1])
+		}
+	}
+	if len(pairs) != 4 {
+		t.Errorf("printed %q", printed.String())
+	}
+}
+
+// What a command took, and what its children did, is counted; and what hangs is ended.
+func TestExecuteCountsAndEnds(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	log := &suiteLog{File: file, timeout: time.Minute}
+	const busy = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done"
+	if _, err := execute(log, ".", "sh", "-c", "sh -c '"+busy+"'; true"); err != nil {
+		t.Fatal(err)
+	}
+	if log.processor <= 0 {
+		t.Error("it took nothing of the processors")
+	}
+	// The shell's child holds its output open.
+	log.timeout = 100 * time.Millisecond
+	if _, err := execute(log, ".", "sh", "-c", "sleep 600 & wait"); err == nil ||
+		!strings.Contains(err.Error(), "killed after 100ms") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSummaryEndsWithTheTimeOfAll(t *testing.T) {
-	rows := []row{{"a", result{passed: 1}, 61 * time.Second}, {"b", result{passed: 1}, 29 * time.Second}}
+	rows := []row{
+		{name: "a", result: result{passed: 1}, duration: 61 * time.Second},
+		{name: "b", result: result{passed: 1}, duration: 29 * time.Second},
+	}
 	var printed strings.Builder
 	summarize(&printed, rows, 100*time.Second, false)
 	if want := "\n2 passed, 0 failed, 0 skipped\ntotal 100 s\n"; !strings.HasSuffix(printed.String(), want) {

@@ -134,10 +134,23 @@ func writeFiles(t testing.TB, folder string, files map[string]string) {
 	}
 }
 
-// copyModule puts what a program imports, and the probe, into a new folder.
-func copyModule(t testing.TB) string {
+// lastingFolder is an empty folder where the last run had it: the go command's build cache goes by that, and knows what
+// has not changed.
+func lastingFolder(t testing.TB, name string) string {
 	t.Helper()
-	copied := t.TempDir()
+	folder := filepath.Join(root(t), "_build", "build-test", name)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// copyModule puts what a program imports, and the probe, into an empty folder.
+func copyModule(t testing.TB, copied string) string {
+	t.Helper()
 	for _, part := range []string{"go.mod", "nsenter", "cpp", "tests/conformance/probe"} {
 		source := filepath.Join(root(t), part)
 		err := filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
@@ -166,7 +179,12 @@ func copyModule(t testing.TB) string {
 // its program unless they have another.
 func consumer(t testing.TB, replaced string, files map[string]string) string {
 	t.Helper()
-	folder := t.TempDir()
+	return consumerIn(t, t.TempDir(), replaced, files)
+}
+
+// consumerIn makes it in a folder.
+func consumerIn(t testing.TB, folder, replaced string, files map[string]string) string {
+	t.Helper()
 	if _, other := files["main.go"]; !other {
 		for _, name := range []string{"main.go", "nsenter.go"} {
 			probe := readFile(t, filepath.Join(root(t), "tests/conformance/probe", name))

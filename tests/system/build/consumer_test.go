@@ -34,8 +34,8 @@ func TestConsumer(t *testing.T) {
 	for _, vendored := range []bool{false, true} {
 		name := map[bool]string{false: "replaced", true: "vendored"}[vendored]
 		t.Run(name, func(t *testing.T) {
-			module := copyModule(t)
-			folder := consumer(t, module, nil)
+			module := copyModule(t, lastingFolder(t, name+"-module"))
+			folder := consumerIn(t, lastingFolder(t, name), module, nil)
 			mode, core := "-mod=mod", filepath.Join(module, "cpp")
 			if vendored {
 				command{folder, nil, []string{"go", "mod", "vendor"}}.mustRun(t)
@@ -105,7 +105,7 @@ func checkEdits(t *testing.T, folder, core, program, mode string) {
 func TestReproducible(t *testing.T) {
 	var programs [2][]byte
 	for i := range programs {
-		folder := copyModule(t)
+		folder := copyModule(t, t.TempDir())
 		programs[i] = []byte(readFile(t, goBuild(t, folder, nil, "-trimpath", "./tests/conformance/probe")))
 		if bytes.Contains(programs[i], []byte(folder)) {
 			t.Error("the program holds the path of the folder it was built in")

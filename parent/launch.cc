@@ -37,7 +37,7 @@ Error SystemError(std::string what, int code) {
           code};
 }
 
-/// What is left until then for poll(2), rounded up.
+/// The time until then for poll(2), rounded up.
 int MillisecondsUntil(Clock::time_point deadline) {
   const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
@@ -45,7 +45,7 @@ int MillisecondsUntil(Clock::time_point deadline) {
 
 int PidfdOpen(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
-/// Waits for one child. That somebody else has done so is no matter.
+/// Waits for one child. It does not matter if other code has done so.
 int Reap(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
@@ -56,8 +56,8 @@ int Reap(pid_t pid) {
 
 enum class Ended { kNo, kYes, kUnknown };
 
-/// Tells whether a child has ended, and leaves it a zombie, whose number nobody else gets. What has
-/// been reaped by somebody else is unknown.
+/// Tells whether a child has ended, and leaves it a zombie, whose number nobody else gets. If other
+/// code has reaped it, the answer is unknown.
 Ended HasEnded(pid_t pid, int& ret_status) {
   siginfo_t info = {};
   while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG) < 0) {
@@ -83,8 +83,8 @@ Ended WaitUntilEnded(pid_t pid, Clock::time_point deadline, int& ret_status) {
   }
 }
 
-/// Reaps all children in a process group, which are about to end. Who has not after a second is not
-/// waited for; who has is, however late we are ourselves.
+/// Reaps all children in a process group, which are about to end. It waits a second at most for
+/// those that have not ended. It reaps those that have, however late we are.
 void ReapGroup(pid_t group) {
   const auto deadline = Clock::now() + std::chrono::seconds(1);
   for (;;) {
@@ -150,8 +150,8 @@ std::string FatalText(std::string_view log) {
   return {};
 }
 
-/// What is said as `stage1_pid` where there was no such process: above any pid that Linux
-/// gives (PID_MAX_LIMIT, 1 << 22).
+/// Stands for a process that does not exist in `stage1_pid`: above any pid that Linux gives
+/// (PID_MAX_LIMIT, 1 << 22).
 constexpr pid_t kNoStage1 = std::numeric_limits<pid_t>::max();
 
 struct Reply {
@@ -242,7 +242,7 @@ std::optional<Error> Launch::Fork() {
   wanted.insert(wanted.end(), command_.extra_fds.begin(), command_.extra_fds.end());
   wanted.push_back(conn_theirs.get());
   wanted.push_back(log_theirs.get());
-  // Out of the way of the numbers that they are put on, one after the other.
+  // Above the numbers on which they are put, one after the other.
   std::vector<Fd> files;
   for (const int fd : wanted) {
     files.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(wanted.size())));
@@ -266,7 +266,7 @@ std::vector<std::string> Launch::Environment(std::size_t initpipe) const {
   return environment;
 }
 
-/// What the child does between vfork and exec, where it has the caller's memory and may allocate
+/// The steps of the child between vfork and exec. It has the caller's memory there and may allocate
 /// nothing.
 struct Child {
   const Fd* files;
@@ -396,7 +396,7 @@ std::optional<Error> Launch::Spawn(const std::vector<Fd>& files) {
   return SystemError("failed to start " + command_.path, code);
 }
 
-/// Sends what there is room for.
+/// Sends as much as there is room for.
 std::optional<Error> Launch::Send(std::string_view& message) const {
   while (!message.empty()) {
     const ssize_t sent =
@@ -414,7 +414,7 @@ std::optional<Error> Launch::Send(std::string_view& message) const {
   return std::nullopt;
 }
 
-/// Takes what has arrived of the reply off INITPIPE, and not a byte more: what follows is the
+/// Takes the bytes of the reply off INITPIPE, and not a byte more: the following bytes are the
 /// program's. True if that was all.
 bool Launch::ReadReply() {
   constexpr std::size_t kLongest = 128;
@@ -438,7 +438,7 @@ bool Launch::ReadReply() {
   return true;
 }
 
-/// Sends the message and reads the reply, whichever moves.
+/// Sends the message and reads the reply, as far as each can go on.
 std::optional<Error> Launch::Converse(std::string_view message) {
   bool log_ended = false;
   for (;;) {
@@ -516,7 +516,7 @@ Error Launch::Undo(Error failure) {
     if (ended != Ended::kUnknown) kill(-pid_, SIGKILL);
     if (ended == Ended::kNo) WaitUntilEnded(pid_, Clock::now() + kPatience, status);
   }
-  // Nobody writes to INITPIPE any more but an init process that has been reported.
+  // Only an init process that has been reported still writes to INITPIPE.
   if (reply_.init == 0 && reply_text_.empty()) (void)ReadReply();
   if (reply_.init != 0) {
     kill(reply_.init, SIGKILL);
@@ -530,7 +530,7 @@ Error Launch::Undo(Error failure) {
     pollfd wait = {log_.get(), POLLIN, 0};
     poll(&wait, 1, MillisecondsUntil(deadline));
   }
-  // If it is not for another reason that the launched process has ended, its last words are it.
+  // If the launched process has ended for no other known reason, its last words are the reason.
   if (failure.kind == Error::Kind::kEnded) {
     if (std::string text = FatalText(log_text_); !text.empty()) {
       return {Error::Kind::kLaunched, std::move(text), 0};
@@ -581,7 +581,7 @@ Result<Fd> Process::OpenPidfd() const {
 void Process::Kill() const {
   if (pid_ < 0) return;
   kill(pid_, SIGKILL);
-  // Its session's first group. Whoever holds the number is the process, or its zombie.
+  // Its session's first group. The number belongs to the process, or to its zombie.
   kill(-pid_, SIGKILL);
 }
 

@@ -115,7 +115,7 @@ bool Meet(std::uint32_t a, std::uint32_t a_count, std::uint32_t b, std::uint32_t
   return a < std::uint64_t{b} + b_count && b < std::uint64_t{a} + a_count;
 }
 
-/// Refuses ranges that leave the ids there are, and ranges that meet, inside or outside.
+/// Refuses ranges that go beyond the largest id, and ranges that meet, inside or outside.
 std::optional<Error> CheckRanges(std::string_view name, const std::vector<IdRange>& ranges) {
   // The kernel takes the largest number for "no id".
   constexpr std::uint64_t kIds = std::numeric_limits<std::uint32_t>::max();
@@ -217,7 +217,7 @@ class Encoder {
     bytes_.replace(0, sizeof(size), reinterpret_cast<const char*>(&size), sizeof(size));
     bytes_.replace(sizeof(size), sizeof(kMessageType), reinterpret_cast<const char*>(&kMessageType),
                    sizeof(kMessageType));
-    // Whatever the core would refuse is refused here, since this is what the core does.
+    // Encode refuses every message that the core would refuse, since this is what the core does.
     if (auto text = WhyCoreRefuses(bytes_)) return Invalid(*text);
     return std::move(bytes_);
   }

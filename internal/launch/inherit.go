@@ -13,10 +13,11 @@ import (
 	"syscall"
 )
 
-// A program that is executed has what it is given, and also whatever else this process has without close-on-exec: what
-// it was started with itself, or what C code has opened. Those descriptors are not ours to change. But a number of
-// syscall.ProcAttr.Files that holds nothing is closed in the child, so Files goes on, holding nothing, up to the last
-// of them. (What another thread opens in that way between this and the fork is passed on, if its number is above that.)
+// A program that is executed inherits the descriptors that it is given. It also inherits all others that this process
+// has without close-on-exec: those that it was started with itself, and those that C code has opened. These are not
+// ours to change. But a number of syscall.ProcAttr.Files that holds nothing is closed in the child. So Files goes on,
+// holding nothing, up to the last such descriptor. (If another thread opens one between this and the fork, on a higher
+// number, the program inherits it.)
 
 // nothing is an entry of syscall.ProcAttr.Files whose number the child does not have.
 const nothing = ^uintptr(0)
@@ -35,7 +36,7 @@ func withNothingElse(files []uintptr) []uintptr {
 }
 
 // lastInheritable is the highest number, first or above, of a descriptor without close-on-exec, or else -1. It asks for
-// each number. Reading /proc/self/fd to know which ones there are takes longer, five times so for thousands of them.
+// each number. To read the list in /proc/self/fd takes several times as long.
 func lastInheritable(first int) int {
 	for fd := descriptorTable() - 1; fd >= first; fd-- {
 		flags, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
@@ -61,9 +62,8 @@ func descriptorTable() int {
 	return 1 << 20 // the kernel's limit, unless fs.nr_open has been raised
 }
 
-// executable is a path under which the child can still execute what path is, when it has put files on their numbers. If
-// path is the number of a descriptor that is not among them, the file is a duplicate, which the caller closes after the
-// fork.
+// executable is a path under which the child can still execute path when it has put files on their numbers. If path is
+// the number of a descriptor that is not among them, the file is a duplicate, which the caller closes after the fork.
 func executable(path string, files []uintptr) (string, *os.File, error) {
 	number := -1
 	for _, folder := range []string{"/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/"} {
@@ -76,7 +76,7 @@ func executable(path string, files []uintptr) (string, *os.File, error) {
 	if number < 0 || number < len(files) && files[number] != nothing {
 		return path, nil, nil
 	}
-	// On the way package syscall takes numbers above all of them: one for each file that has to give way, and two more.
+	// On the way package syscall takes numbers above all of them: one for each file that has to move, and two more.
 	above, given := len(files), 0
 	for _, file := range files {
 		if file != nothing {

@@ -139,14 +139,15 @@ func (l *Launch) Step() string {
 
 func (l *Launch) sendMessage() error {
 	err := Send(l.Conn, l.Message, l.Piece, l.Shut)
-	// A launched process that ends before it has read everything says why, or its status does.
+	// If a launched process ends before it has read everything, it says why, or its status does.
 	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		return fmt.Errorf("failed to send the bootstrap message: %w", err)
 	}
 	return nil
 }
 
-// Send writes to INITPIPE in pieces of a size, or in one if it is 0, and then shuts the writing side down, or does not.
+// Send writes to INITPIPE, in pieces of a size or, if that is 0, in one. If shut is set, it then shuts the writing side
+// down.
 func Send(conn *os.File, message []byte, piece int, shut bool) error {
 	for len(message) > 0 {
 		n := len(message)
@@ -214,7 +215,8 @@ func (l *Launch) waitStage1() error {
 	return nil // whatever came of it, as with runc
 }
 
-// setStage1 says who is waited for, or 0. It is killed at once if the group has been: nobody else would end the wait.
+// setStage1 stores the pid of the process that is waited for, or 0. If the group has been killed, it kills this process
+// at once: nobody else would end the wait.
 func (l *Launch) setStage1(pid int) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -230,10 +232,9 @@ func (l *Launch) setReaped() {
 	l.reaped = true
 }
 
-// Interrupt makes every wait of the launch end soon; Drive may be in one. The launched process, and
-// the others with it, ends by itself when INITPIPE is shut down, unless it is stuck: then it is killed.
-// Not earlier, since an init process with a console leaves the group before it is reported, and would
-// be lost sight of.
+// Interrupt makes every wait of the launch end soon; Drive may be in one. The launched process, and the others with it,
+// ends by itself when INITPIPE is shut down. If it is stuck, it is killed, but not earlier: an init process with a
+// console leaves the group before it is reported, and would be lost.
 func (l *Launch) Interrupt() {
 	const patience = 200 * time.Millisecond
 	l.Conn.SetDeadline(time.Unix(1, 0))
@@ -245,7 +246,7 @@ func (l *Launch) Interrupt() {
 	}
 }
 
-// killGroup kills the launched process and all that has not left its process group.
+// killGroup kills the launched process and all processes that have not left its process group.
 func (l *Launch) killGroup() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -253,8 +254,9 @@ func (l *Launch) killGroup() {
 	l.killLocked()
 }
 
-// killLocked does it, with the mutex held, for as long as the group's number is nobody else's: the launched process has
-// not been reaped, or the one in Stage1, which is in the group and can be stuck at its end, has not.
+// killLocked does it, with the mutex held, as long as the group's number belongs to nobody else. That is so while the
+// launched process has not been reaped. It is also so while the process in Stage1 has not, which is in the group and
+// can be stuck at its end.
 func (l *Launch) killLocked() {
 	held := !l.reaped
 	if l.stage1 != 0 {
@@ -276,8 +278,8 @@ func (l *Launch) Undo() {
 	// Those that have not been reported.
 	l.killGroup()
 	l.setReaped()
-	// Nobody writes to INITPIPE any more but an init process that has been reported. In that case it
-	// has left the group, or will, and is no longer tied to anybody's life.
+	// Only an init process that has been reported still writes to INITPIPE. It has left the group, or will, and no longer
+	// depends on another process.
 	if l.reply.Init == 0 && strings.HasSuffix(l.Line(), "\n") {
 		l.reply, _ = parseReply(l.line, l.classic())
 	}
@@ -293,12 +295,12 @@ func (l *Launch) Undo() {
 	l.Conn.Close()
 }
 
-// reapUnreported waits for whoever the launched process, a zombie still, has created and not reported.
+// reapUnreported waits for the processes that the launched process, a zombie still, has created and not reported.
 func (l *Launch) reapUnreported() {
 	launched, ok := readStat(l.Pid)
 	reapGroup(l.Pid, time.Second)
-	// Not before the group is reaped: until then one of it may still be leaving. (Not ok: SIGCHLD is ignored, so there
-	// was no zombie to look at.)
+	// After the group is reaped: before that, a process of the group may still be leaving it. (Not ok: SIGCHLD is ignored,
+	// so there was no zombie to look at.)
 	if path, _ := l.variable("CONSOLE_PATH"); path != "" && l.classic() && l.reply.Init == 0 && ok {
 		l.reapStrays(launched)
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestStage1IsReapedOnce: afterwards its number is whoever's. That of another child stands for it here.
+// TestStage1IsReapedOnce: afterwards its number may belong to any process. Another child stands for that process here.
 func TestStage1IsReapedOnce(t *testing.T) {
 	stage1, other := exec.Command("true"), exec.Command("true")
 	for _, c := range []*exec.Cmd{stage1, other} {
@@ -34,7 +34,7 @@ func TestStage1IsReapedOnce(t *testing.T) {
 	}
 }
 
-// TestNobodyIsWaitedForWithoutStage1: not even one of whom the kernel says that there is nobody.
+// TestNobodyIsWaitedForWithoutStage1: for these numbers waitStage1 waits for no process.
 func TestNobodyIsWaitedForWithoutStage1(t *testing.T) {
 	for _, c := range []struct {
 		line       string
@@ -83,9 +83,9 @@ func TestWhoHasEndedIsReapedHoweverLate(t *testing.T) {
 	}
 }
 
-// TestStage1ThatIsStuckIsKilled: in the order in which the launched process is reaped first, it is all that the group
-// has left, and nobody but the parent can end it. A process in Stage1 of another group says nothing about whose the
-// group is by now: another child stands for who has the number.
+// TestStage1ThatIsStuckIsKilled: if the launched process is reaped first, the process in Stage1 is all that is left of
+// the group, and only the parent can end it. A process in Stage1 of another group does not show who has the number of
+// our group by now: another child stands for that process.
 func TestStage1ThatIsStuckIsKilled(t *testing.T) {
 	start := func(seconds string, group int) *exec.Cmd {
 		t.Helper()

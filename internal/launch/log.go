@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// lineEnd is where lines are cut that are no lines of nsexec: those are shorter than 4,096 bytes.
+// lineEnd is the length at which lines are cut that do not come from nsexec: those of nsexec are shorter than 4,096
+// bytes.
 const lineEnd = 64 << 10
 
 // Log is a pipe whose lines are read as they come, until its end.
@@ -23,8 +24,8 @@ type Log struct {
 	done chan struct{}
 }
 
-// ReadLog calls take with each line that is not empty, and its newline, if it has one. What is read is written to
-// copies, if there is such.
+// ReadLog calls take with each line that is not empty, and its newline, if it has one. It also writes the bytes to
+// copies, if that is not nil.
 func ReadLog(pipe *os.File, copies io.Writer, take func(line []byte)) *Log {
 	l := &Log{pipe: pipe, done: make(chan struct{})}
 	var source io.Reader = NewReader(pipe)
@@ -60,8 +61,8 @@ func (l *Log) Ended() bool {
 	}
 }
 
-// Wait waits for the end. Whoever still has the pipe's other end has not got it from nsexec, and is not waited for
-// longer than a second. What lies there by then is read.
+// Wait waits for the end, and for a second at most. (A process that still has the other end of the pipe then has not
+// got it from nsexec.) It reads all bytes that are there by then.
 func (l *Log) Wait() { l.wait(time.Second) }
 
 func (l *Log) wait(patience time.Duration) {

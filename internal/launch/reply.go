@@ -12,24 +12,23 @@ import (
 	"syscall"
 )
 
-// Reply is what the launched process says.
+// Reply is the reply of the launched process.
 type Reply struct {
 	Stage1 int // as it was said; 0 in the classic protocol, which does not say it
 	Init   int // 0: there is no reply
 }
 
-// NoStage1 is what is said in the place of a helper's pid where there was none. It is above any pid that Linux gives
-// (PID_MAX_LIMIT, 1<<22), so that whoever waits for it all the same waits for nobody, and finds nobody to open a pidfd
-// of.
+// NoStage1 stands in the reply for a helper that does not exist. It is above any pid that Linux gives (PID_MAX_LIMIT,
+// 1<<22). So a parent that waits for it all the same waits for nobody, and cannot open a pidfd of it.
 const NoStage1 = 1<<31 - 1
 
-// HasStage1 tells whether Stage1 names a process to be waited for. The parent itself is none either: a program that is
-// older than its parent's copy of this package names it where it has none.
+// HasStage1 tells whether Stage1 names a process to be waited for. The parent itself is no such process: a program that
+// is older than its parent's copy of this package names the parent where it has no helper.
 func (r Reply) HasStage1() bool {
 	return r.Stage1 > 0 && r.Stage1 != NoStage1 && r.Stage1 != os.Getpid()
 }
 
-// replyLimit is more than any reply is long.
+// replyLimit is above the length of any reply.
 const replyLimit = 128
 
 // Reply is what the launched process has said so far.
@@ -39,8 +38,8 @@ func (l *Launch) Reply() Reply {
 	return l.reply
 }
 
-// Heard tells whether anything has arrived on INITPIPE. It takes nothing: epoll(7) wakes up who waits for the reply
-// only if something is still there by then.
+// Heard tells whether anything has arrived on INITPIPE. It takes nothing: epoll(7) wakes up the goroutine that waits
+// for the reply only if something is still there by then.
 func (l *Launch) Heard() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -51,7 +50,8 @@ func (l *Launch) Heard() bool {
 	return there > 0
 }
 
-// Line is what has arrived of the reply, whether it is one or not. It is for when Drive has returned, or will not.
+// Line is all that has arrived of the reply, also if it is no reply. Call it when Drive has returned, or will not
+// return.
 func (l *Launch) Line() string {
 	if raw, err := l.Conn.SyscallConn(); err == nil {
 		// Deadlines, which may have passed, do not matter here.
@@ -62,7 +62,7 @@ func (l *Launch) Line() string {
 	return string(l.line)
 }
 
-// take takes what is there of the reply's line off INITPIPE, and not a byte more: what follows is the Go side's.
+// take takes the bytes of the reply's line off INITPIPE, and not a byte more: the following bytes are the Go side's.
 func (l *Launch) take(fd uintptr) error {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

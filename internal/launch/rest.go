@@ -12,9 +12,9 @@ import (
 	"unsafe"
 )
 
-// Reader reads a pipe or a socket, and at its deadline what lies there by then: what somebody has written who has ended
-// since is read however late the reader gets to it. (package os refuses all reading after a deadline. On a busy machine
-// that is when the first read has its turn.)
+// Reader reads a pipe or a socket, and at its deadline all bytes that are there by then. If a process has written
+// something and ended since, the Reader gets it, even if it is late. (package os refuses all reading after a deadline.
+// On a busy machine the first read may come after it.)
 type Reader struct {
 	file *os.File
 	late bool
@@ -25,7 +25,8 @@ type Reader struct {
 // NewReader reads a file, which has to be one of those that can have a deadline.
 func NewReader(file *os.File) *Reader { return &Reader{file: file} }
 
-// Read is as the file's. The error is os.ErrDeadlineExceeded when what lay there has been read and it was not the end.
+// Read is as the file's. The error is os.ErrDeadlineExceeded after it has read the bytes that were there, if that was
+// not the end.
 func (r *Reader) Read(b []byte) (n int, err error) {
 	if !r.late {
 		if n, err = r.file.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) || len(b) == 0 {
@@ -73,8 +74,8 @@ func (r *Reader) readLate(fd int, b []byte) (n int, err error) {
 	}
 }
 
-// IsCut tells whether the deadline was reached and not the end. Who copies what is read may get the same error from
-// where it is written to.
+// IsCut tells whether the deadline was reached and not the end. A copy of the bytes may return the same error, from the
+// place that it writes to.
 func (r *Reader) IsCut() bool { return r.cut }
 
 // waiting is how many bytes lie in a pipe or socket.

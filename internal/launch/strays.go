@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// known are the init processes that have been reported and not been waited for.
+// known are the init processes that have been reported and that nobody has waited for.
 var known = struct {
 	sync.Mutex
 	pids map[int]bool
@@ -67,8 +67,8 @@ func readStat(pid int) (s stat, ok bool) {
 	return s, true
 }
 
-// ends says whether it is dead or about to be. Who has begun to end has no descriptors any more a moment before it
-// is a zombie.
+// ends says whether it is dead or about to be. A process that is about to end has no descriptors any more, a moment
+// before it is a zombie.
 func (s stat) ends() bool {
 	const exiting = 0x4 // PF_EXITING
 	return s.state == 'Z' || s.state == 'X' || s.flags&exiting != 0
@@ -90,9 +90,9 @@ func childPids() []int {
 	return list
 }
 
-// reapStrays ends and reaps what had left the launched process's group before it was reported: an init
-// process that takes its console has a session of its own by then. The group has been reaped, and launched is what the
-// launched process was before.
+// reapStrays ends and reaps an init process that had left the launched process's group before it was reported: one that
+// takes its console has a session of its own by then. The group has been reaped. launched is the state of the launched
+// process before that.
 func (l *Launch) reapStrays(launched stat) {
 	for _, pid := range childPids() {
 		if !l.isStray(pid, launched) {
@@ -109,10 +109,10 @@ func (l *Launch) reapStrays(launched stat) {
 	}
 }
 
-// isStray tells an init process of this launch from other children, which are not ours to wait for. It was
-// cloned from the launched process, whose name it has, and executed nothing; it is younger; it leads a
-// session; and nobody has been told of it. If it lives it has this launch's INITPIPE. (That it is a zombie
-// of another launch that has failed in the same way is possible, and does no harm.)
+// isStray tells an init process of this launch from other children, which are not ours to wait for. It was cloned from
+// the launched process and has its name; it has executed nothing; it is younger; it leads a session; and nobody has
+// heard of it. If it lives, it has this launch's INITPIPE. (It may be a zombie of another launch that has failed in the
+// same way, which does no harm.)
 func (l *Launch) isStray(pid int, launched stat) bool {
 	const forkNoExec = 0x40 // PF_FORKNOEXEC
 	s, ok := readStat(pid)

@@ -56,7 +56,7 @@ func PeekStatus(pid int) (syscall.WaitStatus, error) {
 	return syscall.WaitStatus(info.status), nil
 }
 
-// reap waits for one child. That somebody else has done so is no matter.
+// reap waits for one child. It does not matter if other code has done so.
 func reap(pid int) {
 	for {
 		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
@@ -65,8 +65,8 @@ func reap(pid int) {
 	}
 }
 
-// reapGroup waits for all children in a process group, which end of themselves: their launched
-// process has ended. What has not ended after this time is not waited for. (Who has is, however late we are ourselves.)
+// reapGroup waits for all children in a process group. They end by themselves, since their launched process has ended.
+// It waits no longer than this time for those that have not ended. (It reaps those that have, however late we are.)
 func reapGroup(group int, patience time.Duration) {
 	for end := time.Now().Add(patience); ; {
 		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Deadline is a context that lasts as long, and not longer than the test. What is a matter of seconds may take more on
+// Deadline is a context that lasts as long, and not longer than the test. Something that takes seconds may take more on
 // the slow machines that -test.short is for.
 func Deadline(t testing.TB, d time.Duration) context.Context {
 	if testing.Short() && d >= time.Second {

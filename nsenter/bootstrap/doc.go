@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bootstrap has the bootstrap message: what a parent sends to a program that links nsenter,
-// and what it asks for with it.
+// Package bootstrap has the bootstrap message: the request that a parent sends to a program that links
+// nsenter.
 //
 // A Message is made of typed fields, and Encode gives the bytes for INITPIPE, in the order that
-// docs/protocol.md describes. What the C++ core would refuse Encode refuses before, in the same
-// words, and besides them what only the kernel would refuse later, in words that say less: maps that
-// overlap, for instance.
+// docs/protocol.md describes. Encode refuses every message that the C++ core would refuse, with the
+// same texts. It also refuses messages that only the kernel would refuse later, with a text that says
+// less, for example maps that overlap.
 //
 // Decode is the way back, for tools and tests. Check is the verdict of the C++ parser, on any bytes.
 //

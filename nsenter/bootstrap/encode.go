@@ -72,7 +72,7 @@ func (m *Message) Encode() ([]byte, error) {
 	}
 	binary.NativeEndian.PutUint32(e.bytes, uint32(len(e.bytes)))
 	binary.NativeEndian.PutUint16(e.bytes[4:], messageType)
-	// Whatever the core would refuse is refused here, since this is what the core does.
+	// Encode refuses every message that the core would refuse, since this is what the core does.
 	return e.bytes, Check(e.bytes)
 }
 

@@ -10,13 +10,12 @@ import (
 	"strings"
 )
 
-// Message is what a parent asks for.
+// Message is a parent's request.
 type Message struct {
 	Create Namespaces // new namespaces
 	Join   []Join     // existing ones, at most one of each kind
 
-	// UIDMap and GIDMap are those of a new user namespace; each must have a 0 inside. Without one
-	// they are not sent.
+	// UIDMap and GIDMap are those of a new user namespace; each must have a 0 inside. They are not sent without one.
 	UIDMap, GIDMap []IDRange
 	// UIDMapTool and GIDMapTool are the absolute paths of newuidmap(1) and newgidmap(1), which write
 	// a map where the caller itself may not.
@@ -29,7 +28,7 @@ type Message struct {
 	Rootless bool
 
 	OOMScoreAdj *int // from -1000 to 1000; nil leaves it as it is
-	// TimeOffsets are those of a new time namespace. Without one they are not sent.
+	// TimeOffsets are those of a new time namespace. They are not sent without one.
 	TimeOffsets []TimeOffset
 }
 
@@ -51,16 +50,15 @@ const (
 	Monotonic Clock = "monotonic"
 )
 
-// TimeOffset is what a clock of a new time namespace is ahead by. Nanoseconds are added to the
-// seconds even where those are negative.
+// TimeOffset is how far a clock of a new time namespace is ahead. Nanoseconds are added to the seconds even where those
+// are negative.
 type TimeOffset struct {
 	Clock       Clock  // the one that is ahead
 	Seconds     int64  // may be negative
 	Nanoseconds uint32 // less than a second
 }
 
-// InvalidError says why a message is refused. Where the C++ core refuses it too, the text is that of
-// the core.
+// InvalidError says why a message is refused. If the C++ core refuses it too, the text is that of the core.
 type InvalidError struct {
 	Text string // without a name of a package in front
 }
@@ -111,7 +109,7 @@ func (m *Message) checkFields() error {
 	return checkTimeOffsets(m.TimeOffsets)
 }
 
-// checkOverlaps refuses ranges that leave the ids there are, and ranges that meet, inside or outside.
+// checkOverlaps refuses ranges that go beyond the largest id, and ranges that meet, inside or outside.
 func checkOverlaps(name string, ranges []IDRange) error {
 	// The kernel takes the largest 32-bit number for "no id".
 	const ids = 1<<32 - 1

@@ -68,8 +68,7 @@ func (n Namespaces) Each() []Namespaces {
 // one tells whether the set is exactly one kind.
 func (n Namespaces) one() bool { return n&^All == 0 && bits.OnesCount32(uint32(n)) == 1 }
 
-// String is the names of the kinds in the set, joined by commas; of one kind that is its name in
-// /proc/PID/ns.
+// String is the names of the kinds in the set, joined by commas. For one kind it is its name in /proc/PID/ns.
 func (n Namespaces) String() string {
 	var names []string
 	for _, k := range kinds {

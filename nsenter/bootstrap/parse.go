@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// wire is a message as the C++ parser leaves it: texts are not taken apart further than is needed to
-// refuse them. This file follows cpp/netlink_message.cc and cpp/id_map.cc, function by function; a
-// test compares the two.
+// wire is a message as the C++ parser leaves it: texts are taken apart only so far that they can be refused. This file
+// follows cpp/netlink_message.cc and cpp/id_map.cc, function by function; a test compares the two.
 type wire struct {
 	cloneFlags               Namespaces
 	joins                    []Join
@@ -31,16 +30,16 @@ const (
 	maxIDDigits = 10
 )
 
-// Check tells whether the C++ core takes the message, and if not, why, in its words (which it cuts
-// after 1,000 bytes). Any error is an *InvalidError.
+// Check tells whether the C++ core accepts the message, and if not, why, with the text of the core (which it cuts after
+// 1,000 bytes). Any error is an *InvalidError.
 func Check(message []byte) error {
 	_, err := parse(message)
 	return err
 }
 
-// Decode reads a message. Beyond Check it refuses time offsets for a new time namespace that the
-// kernel would refuse: the core hands those over as they are. What the core ignores, maps without a
-// new user namespace and offsets without a new time namespace, is left out.
+// Decode reads a message. It refuses more than Check: time offsets for a new time namespace that the kernel would
+// refuse. (The core passes these on as they are.) It leaves out fields that the core ignores: maps without a new user
+// namespace and offsets without a new time namespace.
 func Decode(message []byte) (*Message, error) {
 	w, err := parse(message)
 	if err != nil {
@@ -263,7 +262,7 @@ func isMountSources(value []byte) bool {
 	return len(value) > 0 && value[0] == '/' || len(value) > 1 && value[0] == 0
 }
 
-// checkUserNamespace is what one attribute alone cannot tell.
+// checkUserNamespace makes the checks that need more than one attribute.
 func (w *wire) checkUserNamespace() (err error) {
 	if !w.cloneFlags.Has(User) {
 		return nil

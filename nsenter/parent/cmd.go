@@ -17,8 +17,8 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// Cmd is a program about to be launched. The fields that os/exec has mean what they mean there,
-// except that standard streams are files.
+// Cmd is a program about to be launched. Fields that os/exec has too mean the same here, except that standard streams
+// are files.
 type Cmd struct {
 	Path                  string     // of the program, not looked up
 	Args                  []string   // Args[0] is the name under which it is started
@@ -26,24 +26,24 @@ type Cmd struct {
 	Dir                   string     // the working directory; the caller's if empty
 	Stdin, Stdout, Stderr *os.File   // nil is /dev/null
 	ExtraFiles            []*os.File // descriptors 3 and following; the program has no others
-	// SysProcAttr is for the launched process, and the init process inherits what it can. The process
-	// group is the package's: by it children are found that nobody has reported.
+	// SysProcAttr is for the launched process, and the init process inherits what it can. The process group is the
+	// package's: it finds children there that nobody has reported.
 	SysProcAttr *syscall.SysProcAttr
 
-	// One of these two says what is asked for, and chooses the protocol.
+	// One of these two is the request, and chooses the protocol.
 	Message *bootstrap.Message
 	Classic *Classic // Stderr is then a pipe, since the fatal line is said there, and copied to the file
 
-	// Order is the one of runc's two in which the reply is read and the processes are waited for.
+	// Order is one of runc's two orders, in which it reads the reply and waits for the processes.
 	Order Order
 
-	// BeforeMessage is called when the launched process exists and waits for its message. What it is
-	// given then, the init process inherits: a cgroup, CPU affinity. Only for Message.
+	// BeforeMessage is called when the launched process exists and waits for its message. The init process inherits what
+	// the launched process gets then: a cgroup, CPU affinity. Only for Message.
 	BeforeMessage func(pid int) error
 
-	// Logger has the log lines of the processes, with the attributes pid and, after the first clone,
-	// stage. Those that it would drop are not asked for. Only for Message; the fatal line is not
-	// among them, it is the error.
+	// Logger gets the log lines of the processes, with the attributes pid and, after the first clone, stage. The package
+	// does not ask the processes for lines that Logger would drop. Only for Message. The fatal line is not among them: it
+	// is the error.
 	Logger *slog.Logger
 }
 
@@ -67,7 +67,7 @@ const (
 
 const protocolPrefix = "_LIBCONTAINER_"
 
-// check refuses what can be seen to be wrong before anything is started.
+// check refuses visible mistakes before anything is started.
 func (c *Cmd) check(ctx context.Context) error {
 	switch {
 	case c.Path == "":
@@ -85,8 +85,7 @@ func (c *Cmd) check(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// environment is Env without variables of the protocol, which would be those of another launch, and
-// with this launch's.
+// environment is Env without variables of the protocol, which would belong to another launch, and with this launch's.
 func (c *Cmd) environment(initpipe, logpipe int) []string {
 	env := make([]string, 0, len(c.Env)+3)
 	for _, setting := range c.Env {

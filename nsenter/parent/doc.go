@@ -7,17 +7,18 @@
 //	  │  INITPIPE ◀──────── reply: its pid ───┘        │
 //	  └──────────── a document, and whatever follows ──┘
 //
-// The launched process joins and creates the namespaces before its Go runtime boots, clones the init
-// process as its own sibling, so as a child of the caller, reports it and exits. Start does all that
-// is to be done meanwhile, and returns the init process as a handle, with the other end of INITPIPE.
+// The launched process joins and creates the namespaces before its Go runtime boots. It clones the init
+// process as its own sibling, so as a child of the caller, reports it and exits. Start does the parent's
+// part meanwhile. It returns the init process as a handle, with the other end of INITPIPE.
 //
-// When anything fails, the error says what: a *FatalError is the line with which the launched process
-// ended, taken apart. Nothing is then left: no process, no zombie, no descriptor, no goroutine. (The launched process,
-// and those that it has reported, are waited for however long SIGKILL takes, others for a second.) The same is true
-// when the context ends before Start has returned; when it ends later, the init process is killed.
+// If a launch fails, the error says why: a *FatalError is the line with which the launched process ended,
+// taken apart. No process, zombie, descriptor or goroutine is left then. (The package waits for the
+// launched process, and those that it has reported, as long as SIGKILL takes, and for others a second.)
+// The same is true if the context ends before Start has returned. If it ends later, the package kills the
+// init process.
 //
-// Only pids of this package's own are ever waited for. A caller that reaps every child it has, or
-// ignores SIGCHLD, loses exit statuses, which then are unknown, and nothing else.
+// The package waits only for its own processes. A caller that reaps every child it has, or ignores
+// SIGCHLD, loses only exit statuses, which are unknown then.
 //
 // The package needs no cgo. It is for gc, and for Go 1.22 or newer (docs/decisions/0012).
 package parent

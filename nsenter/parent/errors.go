@@ -27,8 +27,8 @@ type FatalError struct {
 	Errno     syscall.Errno        // errors.Is finds it, and what it stands for
 }
 
-// Error is Text behind "nsenter: ", in one line: what cannot be printed is escaped as Go does it, a map's newlines for
-// instance.
+// Error is Text behind "nsenter: ", in one line: characters that cannot be printed are escaped as Go does it, for
+// example the newlines of a map.
 func (e *FatalError) Error() string {
 	var line strings.Builder
 	line.WriteString("nsenter: ")
@@ -78,8 +78,8 @@ func newFatalError(stage, pid int, text string) *FatalError {
 	return e
 }
 
-// errnoOf finds the errno whose text strerror(3) gives. Go's texts are glibc's, in lower case; where
-// musl says something else it is named here.
+// errnoOf finds the errno whose text strerror(3) gives. Go's texts are glibc's, in lower case; the texts of musl that
+// differ are listed here.
 func errnoOf(text string) syscall.Errno {
 	const last = 133 // EHWPOISON
 	for errno := syscall.Errno(1); errno <= last; errno++ {
@@ -125,8 +125,8 @@ var muslTexts = map[string]syscall.Errno{
 	"Previous owner died":               syscall.EOWNERDEAD,
 }
 
-// ExitError is a launched process that ended otherwise than with a reply and status 0, and without
-// a fatal line that would say why.
+// ExitError is a launched process that ended without a reply or without status 0, and without a fatal line that says
+// why.
 type ExitError struct {
 	Status syscall.WaitStatus // as wait4(2) gives it
 }

@@ -49,9 +49,8 @@ func (i *Init) killWith(ctx context.Context) *Init {
 	return i
 }
 
-// Kill kills the init process and what is left of its session's first process group: all that it
-// started and that has not set itself apart. If it is pid 1 of a pid namespace, the kernel kills
-// everything else in there.
+// Kill kills the init process and its session's first process group: all processes that it started and that have not
+// left the group. If it is pid 1 of a pid namespace, the kernel kills all other processes in there.
 func (i *Init) Kill() error {
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
@@ -64,11 +63,11 @@ func (i *Init) Kill() error {
 }
 
 // Wait waits for the end of the init process, closes Conn, and reads the log to its end, for a second at most if
-// somebody else holds it. When somebody else has reaped the process the state is nil, and errors.Is finds
-// syscall.ECHILD in the error.
+// another process holds it. If other code has reaped the process, the state is nil, and errors.Is finds syscall.ECHILD
+// in the error.
 func (i *Init) Wait() (*os.ProcessState, error) {
 	i.waitOnce.Do(func() {
-		// Killing and reaping exclude each other, waiting and killing must not.
+		// Killing and reaping exclude each other; waiting and killing must not.
 		launch.AwaitEnd(i.Pid)
 		i.mutex.Lock()
 		if i.state, i.err = i.Process.Wait(); i.err != nil {
@@ -84,11 +83,11 @@ func (i *Init) Wait() (*os.ProcessState, error) {
 	return i.state, i.err
 }
 
-// Err is the fatal line that was said after Start had returned, if there is one.
+// Err is the fatal line that came after Start had returned, if there is one.
 func (i *Init) Err() error { return i.log.failure() }
 
-// Pidfd opens a pidfd of the init process (pidfd_open(2), Linux 5.3). The caller closes it. Only
-// before Wait has returned does it surely refer to that process.
+// Pidfd opens a pidfd of the init process (pidfd_open(2), Linux 5.3). The caller closes it. It surely refers to that
+// process only if Wait has not returned yet.
 func (i *Init) Pidfd() (*os.File, error) {
 	const pidfdOpen = 434
 	fd, _, errno := syscall.Syscall(kernel.Call(pidfdOpen), uintptr(i.Pid), 0, 0)

@@ -28,7 +28,7 @@ var levels = []struct {
 	{"trace", slog.LevelDebug - 4},
 }
 
-// logLevel is the number that asks for all that logger would keep, and for fatal lines at least.
+// logLevel is the number that asks for all lines that logger would keep, and for fatal lines at least.
 func logLevel(logger *slog.Logger) int {
 	const fatal = 1
 	if logger == nil {
@@ -64,7 +64,7 @@ func (c *Cmd) readLog(pipe *os.File) *logReader {
 	return r
 }
 
-// copyTo writes to a file. That this is not possible is not the launch's failure.
+// copyTo writes to a file. If that is not possible, the launch does not fail.
 type copyTo struct{ file *os.File }
 
 func (c copyTo) Write(text []byte) (int, error) {
@@ -72,8 +72,8 @@ func (c copyTo) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// take makes a record of a line. A line that is not of nsexec's form is shown as it is: something
-// else in the program, its Go side for instance, has written it.
+// take makes a record of a line. A line in another form than nsexec's is shown as it is: other code of the program has
+// written it, for example its Go side.
 func (r *logReader) take(raw []byte) {
 	line, err := launch.ParseLine(raw)
 	if err != nil {

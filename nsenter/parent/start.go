@@ -14,12 +14,12 @@ import (
 	"nsenter-cpp.example/internal/launch"
 )
 
-// Start launches the program and returns when the init process exists, is known, and is the only
-// process left of the launch. The program is started by the thread that calls: a caller that has
-// locked its goroutine to a thread in other namespaces starts there.
+// Start launches the program and returns when the init process exists, is known, and is the only process left of the
+// launch. The thread that calls starts the program: if a caller has locked its goroutine to a thread in other
+// namespaces, the program starts there.
 //
-// When ctx ends before Start returns, the launch is undone and the error is context.Cause(ctx); when it ends
-// later, the init process is killed.
+// If ctx ends before Start returns, the launch is undone and the error is context.Cause(ctx). If it ends later, the
+// init process is killed.
 func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	if err := c.check(ctx); err != nil {
 		return nil, err
@@ -38,14 +38,14 @@ func (c *Cmd) Start(ctx context.Context) (*Init, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before the first wait, of which each ends when the launched process ends or INITPIPE does.
+	// Before the first wait. Each wait ends when the launched process ends or INITPIPE does.
 	stop := context.AfterFunc(ctx, l.Interrupt)
 	hasReturned := false
 	defer func() {
 		if hasReturned {
 			return
 		}
-		// BeforeMessage, which is the caller's, has panicked, and the caller may recover.
+		// The caller's BeforeMessage has panicked, and the caller may recover.
 		stop()
 		l.Undo()
 		log.Wait()
@@ -84,7 +84,7 @@ func (c *Cmd) drive(l *launch.Launch, log *logReader) (*Init, error) {
 	return newInit(l, log)
 }
 
-// lastWords is why a launched process has ended: its fatal line, or else its status.
+// lastWords is why a launched process has ended: its fatal line, or its status if there is none.
 func lastWords(l *launch.Launch, log *logReader) error {
 	if fatal := log.failure(); fatal != nil {
 		return fatal
@@ -149,8 +149,7 @@ func (c *Cmd) fork(l *launch.Launch) (*logReader, error) {
 	return c.readLog(logEnd), nil
 }
 
-// socketPair makes INITPIPE. Our end does not block, so that Go can end a wait for it; that is no
-// property of the other.
+// socketPair makes INITPIPE. Our end does not block, so that Go can end a wait for it; the other end blocks.
 func socketPair() (ours, theirs *os.File, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

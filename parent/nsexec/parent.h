@@ -3,11 +3,11 @@
 /// @namespace nsenter::parent
 ///
 /// The parent's side of the protocol, for C++ programs: starts a program that links nsexec, tells
-/// it which namespaces to join and to create, and has the process that is inside them as a handle.
-/// For C++17 or newer; docs/packaging.md says how to link it.
+/// it which namespaces to join and to create, and gives the process inside them as a handle. It is
+/// for C++17 or newer; docs/packaging.md says how to link it.
 ///
-/// Nothing here throws but std::bad_alloc, so it can be used with -fno-exceptions: what fails is a
-/// Result with an Error. Functions may be called by many threads at a time, on different objects.
+/// It throws only std::bad_alloc, so you can use it with -fno-exceptions: a function that fails
+/// returns a Result with an Error. Many threads may call functions at a time, on different objects.
 /// It waits only for children that it has started itself.
 
 #pragma once
@@ -41,7 +41,7 @@ inline constexpr Namespaces kNet = 0x40000000;     ///< network_namespaces(7)
 
 /// Why something failed.
 struct Error {
-  /// What sort of failure it is.
+  /// The sort of failure.
   enum class Kind {
     kInvalid,   ///< what was asked for is refused, before anything was started
     kSystem,    ///< a system call of the caller's own failed
@@ -113,7 +113,7 @@ class Fd {
   [[nodiscard]] int get() const { return fd_; }
   /// Whether there is one.
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  /// Whoever takes it closes it.
+  /// The caller closes it.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
   /// Closes it now. Afterwards it is none.
   void Close();
@@ -136,7 +136,7 @@ struct IdRange {
   std::uint32_t count = 0;    ///< how many there are
 };
 
-/// What a clock of a new time namespace is ahead by. Nanoseconds are added to the seconds even
+/// How far a clock of a new time namespace is ahead. Nanoseconds are added to the seconds even
 /// where those are negative.
 struct TimeOffset {
   std::string clock;              ///< "boottime" or "monotonic"
@@ -144,13 +144,13 @@ struct TimeOffset {
   std::uint32_t nanoseconds = 0;  ///< less than a second
 };
 
-/// What is asked for: the bootstrap message (docs/protocol.md).
+/// The request: the bootstrap message (docs/protocol.md).
 struct Message {
   Namespaces create = 0;   ///< new namespaces
   std::vector<Join> join;  ///< existing ones, at most one of each kind
 
   /// @name The maps of a new user namespace
-  /// Each must have a 0 inside. Without one they are not sent.
+  /// Each must have a 0 inside. They are not sent without one.
   /// @{
   std::vector<IdRange> uid_map;  ///< of users
   std::vector<IdRange> gid_map;  ///< of groups
@@ -167,11 +167,11 @@ struct Message {
   bool rootless = false;     ///< the caller is not root (user_namespaces(7) on /proc/PID/setgroups)
 
   std::optional<int> oom_score_adj;  ///< from -1000 to 1000; none leaves it as it is
-  /// Those of a new time namespace. Without one they are not sent.
+  /// Those of a new time namespace. They are not sent without one.
   std::vector<TimeOffset> time_offsets;
 
-  /// The bytes for INITPIPE. What nsexec would refuse is refused here, in its words, and so is what
-  /// only the kernel would refuse later.
+  /// The bytes for INITPIPE. Encode refuses every message that nsexec would refuse, with its texts,
+  /// and messages that only the kernel would refuse later.
   [[nodiscard]] Result<std::string> Encode() const;
 };
 
@@ -201,8 +201,8 @@ class Process {
   void Kill() const;
 
   /// Waits for the end of the process. The status is as from waitpid(2). If the process failed on
-  /// its last steps to the program, that is an Error of kLaunched; if somebody else has reaped it,
-  /// one of kSystem with ECHILD.
+  /// its last steps to the program, that is an Error of kLaunched. If other code has reaped it, it
+  /// is one of kSystem with ECHILD.
   [[nodiscard]] Result<int> Wait();
 
   /// Leaves the process to the caller, who has to wait for it.
@@ -235,17 +235,18 @@ struct Command {
   std::vector<int> extra_fds;  ///< 3 and following; INITPIPE and LOGPIPE come after them
   /// @}
 
-  Message message;  ///< what is asked for
+  Message message;  ///< the request
 
-  /// Called when the launched process exists and waits for its message. What it is given then (a
-  /// cgroup, CPU affinity) the init process inherits. An Error undoes the launch.
+  /// Called when the launched process exists and waits for its message. The init process
+  /// inherits what the launched process gets then: a cgroup, CPU affinity. An Error undoes the
+  /// launch.
   std::function<std::optional<Error>(pid_t)> before_message;
 
-  /// What a launch may take, mapping tools included.
+  /// The time limit of a launch, mapping tools included.
   std::chrono::milliseconds timeout = std::chrono::seconds(10);
 
   /// Launches the program, and returns when the init process exists and is the only process left of
-  /// the launch. If it fails nothing is left: no process, no zombie, no descriptor.
+  /// the launch. If it fails, no process, zombie or descriptor is left.
   [[nodiscard]] Result<Process> Start() const;
 };
 

@@ -237,14 +237,81 @@ func readTexts(t *testing.T, root string) map[string]string {
 }
 
 // freeRelative is the beginning of a sentence that has a clause where a noun could be: "What is left is ...". It is
-// looked for in the middle of a text: at its beginning it may be a heading, or say what the thing below it is.
-var freeRelative = regexp.MustCompile(`[.:;!?)"*]\s+(?:(?://+|#|\*)\s*)?((?:What|Whatever|Who|Whoever|Whom|Whose|Whichever)\s[^.?|]*[.?|])`)
+// looked for in the middle of a text: at its beginning it may say what the thing below it is.
+var freeRelative = regexp.MustCompile(
+	`[.:;!?)"*] ((?:What|Whatever|Who|Whoever|Whom|Whose|Whichever) [^.?|]*[.?|])`)
 
-// free finds such sentences.
-func free(text string) (sentences []string) {
-	for _, found := range freeRelative.FindAllStringSubmatch(text, -1) {
+var commentLine = regexp.MustCompile(`^\s*(?://+|\*|/\*) ?(.*)`)
+
+// notLookedAt are folders whose comments have such sentences still.
+var notLookedAt = regexp.MustCompile(`^(nsenter/within|tests/(tools/run|system/build|system/runc))/`)
+
+// TestSentencesBeginWithNouns demands it of the documents, and of the comments in C++ and Go.
+func TestSentencesBeginWithNouns(t *testing.T) {
+	for file, text := range readTexts(t, "..") {
+		var blocks []string
+		switch path.Ext(file) {
+		case ".md":
+			blocks = paragraphs(text)
+		case ".go", ".cc", ".c", ".h", ".pml":
+			if !notLookedAt.MatchString(file) {
+				blocks = comments(text)
+			}
+		}
+		for _, block := range blocks {
+			for _, sentence := range free(block) {
+				t.Errorf("%s: begin this with a noun: %s", file, sentence)
+			}
+		}
+	}
+}
+
+// TestFreeRelatives demands that planted sentences are found.
+func TestFreeRelatives(t *testing.T) {
+	const source = "// It ends. What is left\n// is nothing.\nfunc f() {}\n// What f does. Who knows?\n"
+	var found []string
+	for _, block := range comments(source) {
+		found = append(found, free(block)...)
+	}
+	for _, block := range paragraphs("# What it is\nIt ends.\n\nWho reads?\n\n- First. Whoever waits,\n  waits.\n") {
+		found = append(found, free(block)...)
+	}
+	if got := strings.Join(found, "|"); got != "What is left is nothing.|Whoever waits, waits." {
+		t.Error(got)
+	}
+}
+
+// paragraphs are those of a text in Markdown, without its headings.
+func paragraphs(text string) (blocks []string) {
+	var lines []string
+	for _, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "#") {
+			line = ""
+		}
+		lines = append(lines, line)
+	}
+	return strings.Split(strings.Join(lines, "\n"), "\n\n")
+}
+
+// comments are the blocks of lines that have nothing but a comment.
+func comments(source string) (blocks []string) {
+	block := ""
+	for _, line := range append(strings.Split(source, "\n"), "") {
+		if found := commentLine.FindStringSubmatch(line); found != nil {
+			block += found[1] + "\n"
+		} else if block != "" {
+			blocks = append(blocks, block)
+			block = ""
+		}
+	}
+	return blocks
+}
+
+// free finds sentences that begin with a free relative, and are no questions.
+func free(block string) (sentences []string) {
+	for _, found := range freeRelative.FindAllStringSubmatch(strings.Join(strings.Fields(block), " "), -1) {
 		if !strings.HasSuffix(found[1], "?") {
-			sentences = append(sentences, strings.Join(strings.Fields(found[1]), " "))
+			sentences = append(sentences, found[1])
 		}
 	}
 	return sentences

@@ -59,7 +59,7 @@ func redraw(dir string) error {
 	return nil
 }
 
-// ReadCharts reads the tables of a report. What plots show is what they say, with their roundings.
+// ReadCharts reads the tables of a report. The plots show the rounded numbers of these tables.
 func readCharts(report string) (map[string]*chart, error) {
 	charts := map[string]*chart{}
 	for _, c := range []struct{ heading, file, title string }{

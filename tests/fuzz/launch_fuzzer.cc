@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Fuzzes the whole launch: nsexec() with the environment, the message and the kernel's answers of a
-// Script. What has to hold is in model_kernel.cc.
+// Script. model_kernel.cc has the requirements.
 
 #include "model_kernel.h"
 

@@ -153,10 +153,10 @@ bool go;          /* the init process runs as a Go program */
 #define OPEN(end, me) end = end | (me)
 #define INHERIT(end, from, to) end = end | ((end & from) -> to : 0)
 
-/* do_exit: first exit_mm. Then the descriptors, in whatever order (a last close may be put off until exit_task_work), and
- * SIGHUP (disassociate_ctty) before, after or in between. Last exit_notify. What nobody can see is done at once: that an end is
- * closed which somebody else holds as well (who waits for its end waits for him, and may be slow when he has closed it), and
- * that an end is closed from which is read (nobody waits for that). */
+/* do_exit: first exit_mm. Then the descriptors, in any order (a last close may be put off until exit_task_work), and SIGHUP
+ * (disassociate_ctty) before, after or in between. Last exit_notify. Steps that nobody can see are done at once. One closes
+ * an end that another process holds as well: a process that waits for the end waits for that one, and may be slow after it.
+ * The other closes a reading end: nobody waits for that. */
 #define LET_GO(me) on_frame = on_frame & ~(me); on_static = on_static & ~(me)
 #define CLOSE_READERS(me) CLOSE(g_r, me); CLOSE(r_r, me); CLOSE(a_r, me); CLOSE(t_r, me); CLOSE(u_r, me)
 #define CLOSE_COPY(end, me) end = ((end & ~(me)) -> end & ~(me) : end)

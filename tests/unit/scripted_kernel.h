@@ -29,7 +29,7 @@ namespace nsenter::test {
 /// copied" (by a build with NSEXEC_COPY_MEMORY), "there is a sanitizer", "there is a shadow stack",
 /// "the code is being loaded" and "libc has restartable sequences".
 ///
-/// What stands behind the "=" is the answer: a number, the name of an error or of another constant,
+/// The answer stands behind the "=": a number, the name of an error or of another constant,
 /// two numbers in brackets, or, in quotes, bytes, among them "\<SIZE:NUMBER>" for a number in this
 /// machine's byte order. A line without one succeeds (a write takes everything). Where
 /// any error will do it is EPERM, which is 1: a bound that is one off misses it.

@@ -23,7 +23,7 @@ struct Vector {
   [[nodiscard]] std::string Only(std::string_view key) const;
 };
 
-/// The vectors of one file. What is not as the format demands fails the test; `file` is its name
+/// The vectors of one file. An error in the format fails the test; `file` is its name
 /// there.
 std::vector<Vector> ParseVectors(std::string_view file, std::string_view text);
 

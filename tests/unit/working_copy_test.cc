@@ -33,8 +33,8 @@ TEST(WorkingCopy, IsNoneWhereThereIsOneThread) {
 
 #ifndef NSEXEC_EMULATED  // valgrind calls lost what a thread has that never ends
 
-/// In a process with a second thread, lets `work` be done in a copy of it. What the copy has said
-/// and how all ended.
+/// In a process with a second thread, lets `work` be done in a copy of it. Returns the output of
+/// the copy and the end of each process.
 test::Outcome RunWithThreads(const std::function<Status(const WorkingCopy& copy)>& work) {
   return test::RunInChild([&] {
     (void)std::signal(SIGPIPE, SIG_IGN);

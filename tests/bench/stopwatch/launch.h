@@ -59,7 +59,7 @@ class Program {
 /// Writes the bootstrap message, if there is one.
 void SendMessage(const Scenario& scenario, const pid_t* targets, int pipe);
 
-/// Reads a line. What there is if it ends too early.
+/// Reads a line, or a part of it if it ends too early.
 std::string ReadLine(int fd);
 
 /// Starts `contestant` in one of its layouts and waits until nothing is left of it. With `check` it

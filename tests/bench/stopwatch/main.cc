@@ -69,8 +69,8 @@ void Print(const Scenario& scenario, int round, const Contestant& contestant, st
               sample.voluntary_switches, sample.involuntary_switches, sample.peak_kb);
 }
 
-// Programs inherit nothing but what a launch gives them. What is ignored stays ignored across exec,
-// and they shall find what a shell gives them.
+// The stopwatch ignores no signal, since a program would inherit that: it should start as from a
+// shell.
 void BeginLaunching() {
   Must(setpgid(0, 0), "setpgid");
   std::signal(SIGALRM, [](int) { kill(0, SIGKILL); });

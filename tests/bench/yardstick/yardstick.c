@@ -13,9 +13,9 @@
 //   - one function of libc for all system calls: each function costs a symbol lookup when first
 //   called.
 //
-// What is left out: looking at an error, EINTR or a short read; logging; the order of joins and
-// what to do if one is refused; what a libc that registers restartable sequences wants to have
-// restored; anything that no scenario needs.
+// It leaves out: errors, EINTR and short reads; logging; the order of joins, and the reaction to
+// one that is refused; the data that a libc with restartable sequences wants restored; anything
+// that no scenario needs.
 
 #define _GNU_SOURCE
 

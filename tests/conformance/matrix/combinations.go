@@ -164,9 +164,9 @@ func allCombinations() []combination {
 	return list
 }
 
-// possible says that the kernel allows it. Whoever has joined a pid namespace cannot create another, and
-// who is not root can join what belongs to the joined user namespace, and create what will belong to
-// the new one.
+// possible says that the kernel allows it. A process that has joined a pid namespace cannot create another. A
+// process that is not root can join namespaces that belong to the joined user namespace, and create namespaces that will
+// belong to the new one.
 func (c *combination) possible() bool {
 	if c.what["pid"] == both || c.what["user"] == both {
 		return false

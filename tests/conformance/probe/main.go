@@ -2,15 +2,15 @@
 
 //go:build linux
 
-// Command probe is the smallest program that an nsexec can be tested with.
+// Command probe is the smallest program that can test an nsexec.
 //
 // It does nothing of its own: when nsexec has returned it says so on standard output, copies what
-// its INITPIPE holds to standard output until EOF, and exits 0. Whatever a test wants to know about
-// the process it reads from /proc while the probe waits for that EOF; only whether it is dumpable it
-// says itself, if PROBE_DUMPABLE is set.
+// its INITPIPE holds to standard output until EOF, and exits 0. A test reads facts about the process
+// from /proc while the probe waits for that EOF. The probe itself says only whether it is dumpable, if PROBE_DUMPABLE
+// is set.
 //
-// What it is linked with is in another file: nsenter.go is ours, and the modules of tests/conformance/peers, which have
-// this file by a symbolic link, have runc's.
+// Another file says what it is linked with: nsenter.go is ours. The modules of tests/conformance/peers have this file
+// by a symbolic link, and runc's nsenter beside it.
 package main
 
 import (

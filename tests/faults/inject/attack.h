@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who could get at the processes of a launch, and when: at each point at which one of them is
-// stopped, attackers (attacker.h) try all of them. What is found is compared with a list.
+// The openings of a launch: at each point at which one of its processes is stopped, attackers
+// (attacker.h) try to get at all of them. The openings that they find are compared with a list.
 
 #pragma once
 

@@ -51,7 +51,8 @@ void HaveCapabilitiesInherited() {
   }
 }
 
-/// Reaps, as a parent does. Who is not traced is heard of in no other way.
+/// Reaps, as a parent does. The injector hears of processes that it does not trace only in
+/// this way.
 [[noreturn]] void ReapAndReport(int reports) {
   for (;;) {
     int report[2] = {};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Part of a probe that tells how long windows are: linked with --wrap for
-// CallWithWords (cpp/sys_call.h), it sees the calls of the core as they are made. What it has seen
-// in the launched process lies in memory that the init process gets.
+// Part of a probe that measures windows. It is linked with --wrap for CallWithWords
+// (cpp/sys_call.h), so it sees the calls of the core. It keeps those of the launched process in
+// memory that the init process gets.
 
 #include <cstdio>
 #include <ctime>

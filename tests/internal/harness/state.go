@@ -142,7 +142,7 @@ func ownedBy(pid int, name string) string {
 }
 
 // describeFDs lists what the fds of process pid are, from 0 to the highest; names translates the
-// targets of the links. What the Go runtime itself opens after nsexec is left out.
+// targets of the links. It leaves out files that the Go runtime itself opens after nsexec.
 func describeFDs(pid int, names map[string]string) string {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)

@@ -114,7 +114,7 @@ func allMutants(files []string) ([]mutant, error) {
 	return mutants, nil
 }
 
-// JudgeAll shares the mutants out. What takes long begins at once in both halves: neighbours are alike.
+// JudgeAll shares the mutants out. Mutants that take long begin at once in both halves: neighbours are alike.
 func judgeAll(base *base, mutants []mutant, jobs int) ([]result, error) {
 	results := make([]result, len(mutants))
 	errs := make([]error, jobs)

@@ -5,6 +5,8 @@
 
 #include "netlink_message.h"
 
+#include "../unit/message.h"
+
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -85,29 +87,21 @@ void CheckBootstrap(const Bootstrap& bootstrap, std::string_view message) {
   }
 }
 
-template <typename Number>
-std::string Bytes(Number number) {
-  std::string bytes(sizeof(number), '\0');
-  std::memcpy(bytes.data(), &number, sizeof(number));
-  return bytes;
-}
-
 /// Everything in a bootstrap as a message, in an order of its own: what was understood, said again.
 std::string Encode(const Bootstrap& bootstrap) {
   std::string attributes;
   const auto add = [&](std::uint16_t type, const std::string& value) {
-    attributes += Bytes(static_cast<std::uint16_t>(4 + value.size())) + Bytes(type) + value;
-    attributes.append((4 - attributes.size() % 4) % 4, '\0');
+    attributes += test::Attribute(type, value);
   };
   const auto add_text = [&](std::uint16_t type, std::string_view text) {
-    if (!text.empty()) add(type, std::string(text) + '\0');
+    if (!text.empty()) attributes += test::TextAttribute(type, std::string(text));
   };
   add_text(27290, bootstrap.time_offsets);
   add_text(27289, bootstrap.gid_map_tool);
   add_text(27288, bootstrap.uid_map_tool);
-  add(27287, Bytes(static_cast<std::uint8_t>(bootstrap.rootless_euid)));
+  add(27287, test::Bytes(static_cast<std::uint8_t>(bootstrap.rootless_euid)));
   add_text(27286, bootstrap.oom_score_adj);
-  add(27285, Bytes(static_cast<std::uint16_t>(bootstrap.setgroups)));
+  add(27285, test::Bytes(static_cast<std::uint16_t>(bootstrap.setgroups)));
   add_text(27284, bootstrap.gid_map.text);
   add_text(27283, bootstrap.uid_map.text);
   std::string list;
@@ -117,9 +111,9 @@ std::string Encode(const Bootstrap& bootstrap) {
         std::string(i == 0 ? "" : ",") + std::string(join.type.name) + ":" + std::string(join.path);
   }
   add_text(27282, list);
-  add(27281, Bytes(static_cast<std::uint32_t>(bootstrap.clone_flags)));
-  return Bytes(static_cast<std::uint32_t>(kMessageHeaderSize + attributes.size())) +
-         Bytes(kBootstrapMessageType) + std::string(10, '\xff') + attributes;
+  add(27281, test::Bytes(static_cast<std::uint32_t>(bootstrap.clone_flags)));
+  const auto size = static_cast<std::uint32_t>(kMessageHeaderSize + attributes.size());
+  return test::Header(size, kBootstrapMessageType, '\xff') + attributes;
 }
 
 bool Same(const IdMap& a, const IdMap& b) {
@@ -154,7 +148,7 @@ void Parse(std::string_view message) {
     return;
   }
   Demand(Same(first.value(), second.value()), "the same bytes mean the same");
-  Demand(message.substr(0, 4) == Bytes(static_cast<std::uint32_t>(message.size())),
+  Demand(message.substr(0, 4) == test::Bytes(static_cast<std::uint32_t>(message.size())),
          "a message is as long as it says");
   CheckBootstrap(first.value(), message);
   const std::string again = Encode(first.value());
@@ -169,8 +163,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   nsenter::Parse(nsenter::Copy(input).view());
   if (size < nsenter::kMessageHeaderSize) return 0;
-  const std::string header = nsenter::Bytes(static_cast<std::uint32_t>(size)) +
-                             nsenter::Bytes(nsenter::kBootstrapMessageType);
+  const std::string header = nsenter::test::Bytes(static_cast<std::uint32_t>(size)) +
+                             nsenter::test::Bytes(nsenter::kBootstrapMessageType);
   nsenter::Parse(nsenter::Copy(header + std::string(input.substr(header.size()))).view());
   return 0;
 }

@@ -4,10 +4,10 @@
 
 #include "child.h"
 #include "expect.h"
+#include "message.h"
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/socket.h>
@@ -18,10 +18,8 @@ namespace {
 
 /// A message of this size, of which only the header means anything.
 std::string MessageOf(std::uint32_t size) {
-  const std::uint16_t type = 62000;
-  std::string message(size, '\0');
-  std::memcpy(message.data(), &size, sizeof(size));
-  std::memcpy(message.data() + 4, &type, sizeof(type));
+  std::string message = test::Header(size);
+  message.resize(size);
   for (std::size_t i = 16; i < size; ++i) message[i] = static_cast<char>(i * 7);
   return message;
 }

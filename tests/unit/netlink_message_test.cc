@@ -3,6 +3,7 @@
 #include "netlink_message.h"
 
 #include "expect.h"
+#include "message.h"
 #include "vectors.h"
 
 #include <algorithm>
@@ -18,28 +19,14 @@
 namespace nsenter {
 namespace {
 
+using test::Attribute;
+using test::Bytes;
+using test::Header;
+using test::Message;
+using test::Text;
+
 // Messages are put together here only where a test is about sizes; all others are in
 // tests/conformance/vectors.
-
-template <typename Number>
-std::string Bytes(Number number) {
-  std::string bytes(sizeof(number), '\0');
-  std::memcpy(bytes.data(), &number, sizeof(number));
-  return bytes;
-}
-
-std::string Attribute(std::uint16_t type, const std::string& value) {
-  std::string bytes = Bytes(static_cast<std::uint16_t>(4 + value.size())) + Bytes(type) + value;
-  bytes.append((4 - bytes.size() % 4) % 4, '\0');
-  return bytes;
-}
-
-std::string Message(const std::string& attributes) {
-  return Bytes(static_cast<std::uint32_t>(16 + attributes.size())) +
-         Bytes(static_cast<std::uint16_t>(62000)) + std::string(10, '\0') + attributes;
-}
-
-std::string Text(const std::string& text) { return text + std::string(1, '\0'); }
 
 /// Parses a copy of exactly this size on the heap: AddressSanitizer sees each byte beyond it.
 Result<Bootstrap> ParseAlone(std::string_view message, std::vector<char>& ret_copy) {
@@ -272,7 +259,7 @@ TEST(ParseMessage, TakesTheOomScoresOfTheKernel) {
 
 TEST(ParseMessageHeader, ChecksTypeAndLength) {
   const auto header = [](std::uint32_t size, std::uint16_t type) {
-    return Bytes(size) + Bytes(type) + std::string(10, '\xff');
+    return Header(size, type, '\xff');
   };
   EXPECT_EQ(ParseMessageHeader(header(16, 62000)).value(), 16U);
   EXPECT_EQ(ParseMessageHeader(header(16U << 20U, 62000)).value(), 16U << 20U);

@@ -3,6 +3,7 @@
 #include "nsexec.h"
 
 #include "child.h"
+#include "message.h"
 
 #include <array>
 #include <bit>
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <functional>
 #include <gtest/gtest.h>
-#include <initializer_list>
 #include <pthread.h>
 #include <sched.h>
 #include <set>
@@ -23,7 +23,6 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-#include <utility>
 
 namespace nsenter {
 namespace {
@@ -87,26 +86,10 @@ Flow RunNsexec(
   return flow;
 }
 
-/// A message with these attributes.
-std::string Message(std::initializer_list<std::pair<std::uint16_t, std::string>> attributes) {
-  const auto number = [](auto value) {
-    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
-  };
-  std::string all;
-  for (const auto& [type, value] : attributes) {
-    all += number(static_cast<std::uint16_t>(4 + value.size())) + number(type) + value;
-    all.resize((all.size() + 3) / 4 * 4);
-  }
-  return number(static_cast<std::uint32_t>(16 + all.size())) + number(std::uint16_t{62000}) +
-         std::string(10, '\0') + all;
-}
-
-const std::string kNothing = Message({});
-[[maybe_unused]] const int kNewUser = CLONE_NEWUSER;
-[[maybe_unused]] const std::string kNewUserNamespace =
-    Message({{27281, std::string(reinterpret_cast<const char*>(&kNewUser), sizeof(kNewUser))},
-             {27283, std::string("0 100000 10\n\0", 13)},
-             {27284, std::string("0 100000 10\n\0", 13)}});
+const std::string kNothing = test::Message("");
+[[maybe_unused]] const std::string kNewUserNamespace = test::Message(
+    test::NumberAttribute(27281, CLONE_NEWUSER) + test::TextAttribute(27283, "0 100000 10\n") +
+    test::TextAttribute(27284, "0 100000 10\n"));
 
 TEST(Nsexec, ReturnsInASoundProcess) {
   NEEDS_ROOT();

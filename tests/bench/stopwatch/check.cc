@@ -57,22 +57,12 @@ std::string StatusOf(const std::string& status, const std::string& name) {
   return status.substr(value, status.find('\n', value) - value);
 }
 
-Reply ParseReply(const Scenario& scenario, std::string_view text) {
-  const std::string reply(text);
-  Reply parsed;
-  int end = 0;
-  if (scenario.classic) {
-    std::sscanf(reply.c_str(), "{ \"pid\" : %d }\n%n", &parsed.init, &end);
-    parsed.stage1 = kNoStage1;
-  } else {
-    std::sscanf(reply.c_str(), "{\"stage1_pid\":%d,\"stage2_pid\":%d}\n%n", &parsed.stage1,
-                &parsed.init, &end);
+nsenter::test::Reply ParseReply(const Scenario& scenario, const std::string& text) {
+  const nsenter::test::Reply reply = nsenter::test::ParseReply(text, scenario.classic);
+  if (!reply.whole || reply.init <= 0 || reply.stage1 <= 0 || reply.init == reply.stage1) {
+    Die("%s: unexpected reply: %s", scenario.name, text.c_str());
   }
-  if (end != static_cast<int>(reply.size()) || parsed.init <= 0 || parsed.stage1 <= 0 ||
-      parsed.init == parsed.stage1) {
-    Die("%s: unexpected reply: %s", scenario.name, reply.c_str());
-  }
-  return parsed;
+  return reply;
 }
 
 void CheckInitProcess(const Scenario& scenario, const char* label, pid_t init,

@@ -4,10 +4,10 @@
 
 #pragma once
 
+#include "../../unit/message.h"
 #include "scenario.h"
 
 #include <string>
-#include <string_view>
 #include <sys/types.h>
 
 namespace bench {
@@ -23,17 +23,8 @@ std::string ReadFile(const std::string& path);
 /// The value of a line "NAME:\tVALUE" of `status`, the text of a /proc/PID/status.
 std::string StatusOf(const std::string& status, const std::string& name);
 
-/// What is named where there was no helper: nobody.
-inline constexpr pid_t kNoStage1 = 0x7fffffff;
-
-/// The processes that a reply names.
-struct Reply {
-  pid_t stage1 = 0;
-  pid_t init = 0;
-};
-
 /// Takes a reply apart, which has to be exactly what the protocol says.
-Reply ParseReply(const Scenario& scenario, std::string_view text);
+nsenter::test::Reply ParseReply(const Scenario& scenario, const std::string& text);
 
 /// Looks at an init process that waits for our end of INITPIPE to be closed, and exits if it is not
 /// what `scenario` makes of the program `label`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Processes whose namespaces are joined.
+// Processes whose namespaces are joined. Those of the injector (tests/faults/inject/world.h) are
+// children of whoever wants them, die with its pid namespace, and may have a user namespace.
 
 #pragma once
 

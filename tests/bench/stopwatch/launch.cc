@@ -91,7 +91,7 @@ Sample Launch(const Scenario& scenario, const Contestant& contestant, std::size_
   }
 
   if (check && scenario.asks && contestant.answer == Answer::kReply) {
-    const Reply parsed = ParseReply(scenario, reply);
+    const nsenter::test::Reply parsed = ParseReply(scenario, reply);
     // Only when the launched process has ended it is clear that it had nothing to complain about.
     int status = 0;
     rusage usage = {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One launch, measured.
+// One launch, measured. Not nsexec::parent's: what that does between vfork and exec would be
+// measured too, and it waits for each process in a way of its own. Nor the injector's, whose parent
+// is a process that can be killed (tests/faults/inject/launch.h).
 
 #pragma once
 

@@ -2,9 +2,9 @@
 
 #include "scenario.h"
 
+#include "../../unit/message.h"
 #include "check.h"
 
-#include <cstring>
 #include <sched.h>
 
 #ifndef CLONE_NEWTIME
@@ -13,6 +13,9 @@
 
 namespace bench {
 namespace {
+
+using nsenter::test::NumberAttribute;
+using nsenter::test::TextAttribute;
 
 constexpr NamespaceType kTypes[kNamespaceTypes] = {
     {"user", CLONE_NEWUSER},     {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS},
@@ -44,23 +47,6 @@ std::vector<Scenario> All() {
       {.name = "classic", .classic = true, .joins = five},
       {.name = "create-log", .log = true, .clone_flags = kContainer},
   };
-}
-
-/// A netlink attribute.
-void AppendAttribute(std::string& message, std::uint16_t type, std::string_view value) {
-  const auto length = static_cast<std::uint16_t>(4 + value.size());
-  message.append(reinterpret_cast<const char*>(&length), sizeof(length));
-  message.append(reinterpret_cast<const char*>(&type), sizeof(type));
-  message.append(value);
-  while (message.size() % 4 != 0) message.push_back('\0');
-}
-
-void AppendNumber(std::string& message, std::uint16_t type, std::uint32_t value) {
-  AppendAttribute(message, type, {reinterpret_cast<const char*>(&value), sizeof(value)});
-}
-
-void AppendText(std::string& message, std::uint16_t type, const std::string& value) {
-  AppendAttribute(message, type, {value.c_str(), value.size() + 1});
 }
 
 }  // namespace
@@ -99,8 +85,7 @@ std::string IdMap(int lines) {
 
 std::string BootstrapMessage(const Scenario& scenario, const pid_t* targets) {
   if (!scenario.asks || scenario.classic) return {};
-  std::string attributes;
-  AppendNumber(attributes, 27281, static_cast<std::uint32_t>(scenario.clone_flags));
+  std::string attributes = NumberAttribute(27281, static_cast<std::uint32_t>(scenario.clone_flags));
   if (!scenario.joins.empty()) {
     std::string paths;
     for (const Join& join : scenario.joins) {
@@ -108,21 +93,15 @@ std::string BootstrapMessage(const Scenario& scenario, const pid_t* targets) {
       paths += std::string(join.type) + ":/proc/" + std::to_string(targets[join.target]) + "/ns/" +
                join.type;
     }
-    AppendText(attributes, 27282, paths);
+    attributes += TextAttribute(27282, paths);
   }
   if (scenario.map_lines != 0) {
-    AppendText(attributes, 27283, IdMap(scenario.map_lines));
-    AppendText(attributes, 27284, IdMap(scenario.map_lines));
-    AppendNumber(attributes, 27285, 1);
+    attributes += TextAttribute(27283, IdMap(scenario.map_lines));
+    attributes += TextAttribute(27284, IdMap(scenario.map_lines));
+    attributes += NumberAttribute(27285, 1);
   }
-  AppendNumber(attributes, 27287, 0);
-
-  constexpr std::uint16_t kType = 62000;
-  std::string message(16, '\0');
-  const auto length = static_cast<std::uint32_t>(message.size() + attributes.size());
-  std::memcpy(message.data(), &length, sizeof(length));
-  std::memcpy(message.data() + 4, &kType, sizeof(kType));
-  return message + attributes;
+  attributes += NumberAttribute(27287, 0);
+  return nsenter::test::Message(attributes);
 }
 
 std::vector<std::string> Environment(const Scenario& scenario, const pid_t* targets, int pipe,

@@ -61,9 +61,11 @@ inline std::string StateLetterOf(pid_t pid) {
   return end == std::string::npos || stat.size() < end + 3 ? "" : stat.substr(end + 2, 1);
 }
 
+/// Makes the file if there is none.
 inline void WriteTo(const std::string& path, const std::string& text) {
-  const int fd = Must(open(path.c_str(), O_WRONLY | O_CLOEXEC), path.c_str());
-  if (write(fd, text.data(), text.size()) < 0) Die(path.c_str());
+  const int fd =
+      Must(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path.c_str());
+  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) Die(path.c_str());
   close(fd);
 }
 

@@ -51,6 +51,18 @@ void HaveCapabilitiesInherited() {
   }
 }
 
+/// The path of a new pseudoterminal, with both its sides open.
+std::string OpenTerminalPair(int flags, Fd& ret_master, Fd& ret_slave) {
+  const int fd = Must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | flags), "posix_openpt");
+  ret_master.fd = fd;
+  Must(grantpt(fd), "grantpt");
+  Must(unlockpt(fd), "unlockpt");
+  char path[64];
+  if (ptsname_r(fd, path, sizeof(path)) != 0) Die("ptsname");
+  ret_slave.fd = Must(open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path);
+  return path;
+}
+
 /// Reaps, as a parent does. The injector hears of processes that it does not trace only in
 /// this way.
 [[noreturn]] void ReapAndReport(int reports) {
@@ -89,24 +101,11 @@ Launch::Launch(const Plan& plan, pid_t fixture, int program)
 }
 
 void Launch::OpenConsole() {
-  console.fd = Must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), "posix_openpt");
-  Must(grantpt(console.fd), "grantpt");
-  Must(unlockpt(console.fd), "unlockpt");
-  char path[64];
-  if (ptsname_r(console.fd, path, sizeof(path)) != 0) Die("ptsname");
-  console_path_ = path;
   // Reading from the other side is an error whenever nobody has this one open.
-  held_console_.fd = Must(open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path);
+  console_path_ = OpenTerminalPair(O_NONBLOCK, console, held_console_);
 }
 
-void Launch::OpenTerminal() {
-  terminal_.fd = Must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "posix_openpt");
-  Must(grantpt(terminal_.fd), "grantpt");
-  Must(unlockpt(terminal_.fd), "unlockpt");
-  char path[64];
-  if (ptsname_r(terminal_.fd, path, sizeof(path)) != 0) Die("ptsname");
-  own_terminal_.fd = Must(open(path, O_RDWR | O_NOCTTY | O_CLOEXEC), path);
-}
+void Launch::OpenTerminal() { OpenTerminalPair(0, terminal_, own_terminal_); }
 
 void Launch::SendMessage() {
   std::string message = MessageOf(*plan_.scenario, fixture_);

@@ -2,6 +2,7 @@
 
 #include "run.h"
 
+#include "../../unit/message.h"
 #include "init_state.h"
 #include "launch.h"
 #include "said.h"
@@ -233,7 +234,9 @@ class Case {
       if (reply.empty()) seen_.early = "nsexec returned before the reply was there";
     }
     const Process* const init = tracer_.FindPath(seen_.returned_in);
-    const pid_t pid = init != nullptr ? init->pid : ParseReply(reply, plan_.scenario->classic).init;
+    const pid_t pid = init != nullptr
+                          ? init->pid
+                          : nsenter::test::ParseReply(reply, plan_.scenario->classic).init;
     if (pid <= 0) return;
     seen_.state = StateOf(pid, {.fixture = fixture_,
                                 .parent = launch_.parent(),
@@ -322,7 +325,8 @@ class Case {
       seen_.bad_reply = "there is none";
       return;
     }
-    const Reply reply = ParseReply(seen_.reply, plan_.scenario->classic);
+    const nsenter::test::Reply reply =
+        nsenter::test::ParseReply(seen_.reply, plan_.scenario->classic);
     if (!reply.whole) {
       seen_.bad_reply = "it is " + seen_.reply;
       return;
@@ -334,7 +338,7 @@ class Case {
         seen_.bad_reply = "the init process is not that of " + seen_.reply;
       }
     }
-    if (plan_.scenario->classic || reply.stage1 == kNoStage1) return;
+    if (plan_.scenario->classic || reply.stage1 == nsenter::test::kNoStage1) return;
     const auto stage1 = tracer_.processes().find(reply.stage1);
     if (stage1 == tracer_.processes().end() || reply.stage1 == reply.init ||
         reply.stage1 == launch_.launched()) {

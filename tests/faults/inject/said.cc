@@ -2,7 +2,6 @@
 
 #include "said.h"
 
-#include <cstdio>
 #include <sstream>
 
 namespace inject {
@@ -15,20 +14,6 @@ std::string WithoutCarriageReturns(std::string text) {
 std::string WithoutJunk(const std::string& text) {
   const std::size_t start = text.find_first_not_of('.');
   return start == std::string::npos ? "" : text.substr(start);
-}
-
-Reply ParseReply(const std::string& text, bool classic) {
-  Reply reply;
-  int end = 0;
-  if (classic) {
-    sscanf(text.c_str(), "{ \"pid\" : %d }\n%n", &reply.init, &end);
-  } else {
-    sscanf(text.c_str(), "{\"stage1_pid\":%d,\"stage2_pid\":%d}\n%n", &reply.stage1, &reply.init,
-           &end);
-  }
-  reply.whole =
-      end > 0 && static_cast<std::size_t>(end) == text.size() && text[text.size() - 1] == '\n';
-  return reply;
 }
 
 void SortLog(const std::string& text, Observation& seen) {

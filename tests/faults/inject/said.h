@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the program under test has written, read as the parent would: reply, log and standard error.
+// What the program under test has written, read as the parent would: log and standard error.
 
 #pragma once
 
@@ -17,17 +17,6 @@ std::string WithoutCarriageReturns(std::string text);
 
 /// A pipe that was full begins with what filled it.
 std::string WithoutJunk(const std::string& text);
-
-/// What is named where there was no helper: nobody.
-inline constexpr pid_t kNoStage1 = 0x7fffffff;
-
-/// The pids of a reply. Not both are in the classic one.
-struct Reply {
-  pid_t stage1 = 0;
-  pid_t init = 0;
-  bool whole = false;  // it is exactly what it should be
-};
-Reply ParseReply(const std::string& text, bool classic);
 
 /// Sorts the lines into fatal ones, those of mapping tools, and those that should not be there.
 void SortLog(const std::string& text, Observation& seen);

@@ -2,6 +2,7 @@
 
 #include "scenario.h"
 
+#include "../../unit/message.h"
 #include "world.h"
 
 #include <cstdint>
@@ -11,7 +12,9 @@
 namespace inject {
 namespace {
 
-constexpr int kNewTime = 0x80;
+using nsenter::test::NumberAttribute;
+using nsenter::test::TextAttribute;
+
 constexpr int kNewAll =
     CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS;
 constexpr const char* kJoinAll = "cgroup ipc mnt net pid time uts";
@@ -20,24 +23,6 @@ constexpr const char* kJoinAllAndUser = "user cgroup ipc mnt net pid time uts";
 constexpr int kLongPath = 1800;
 constexpr const char* kOffsets = "boottime 1000 0\nmonotonic 2000 0\n";
 constexpr const char* kRootMap = "0 100000 65536\n";
-
-std::string Attribute(std::uint16_t type, std::string_view value) {
-  const auto length = static_cast<std::uint16_t>(4 + value.size());
-  std::string bytes(reinterpret_cast<const char*>(&length), 2);
-  bytes.append(reinterpret_cast<const char*>(&type), 2);
-  bytes.append(value);
-  bytes.append((4 - bytes.size() % 4) % 4, '\0');
-  return bytes;
-}
-
-std::string TextAttribute(std::uint16_t type, std::string text) {
-  text.push_back('\0');
-  return Attribute(type, text);
-}
-
-std::string NumberAttribute(std::uint16_t type, std::uint32_t number) {
-  return Attribute(type, {reinterpret_cast<const char*>(&number), sizeof(number)});
-}
 
 std::string PathsOf(const Scenario& scenario, pid_t fixture) {
   std::istringstream types(scenario.joins);
@@ -206,9 +191,7 @@ std::string MessageOf(const Scenario& scenario, pid_t fixture) {
   if (scenario.oom_score_adj != nullptr) attributes += TextAttribute(27286, scenario.oom_score_adj);
   if (scenario.time_offsets != nullptr) attributes += TextAttribute(27290, scenario.time_offsets);
   attributes += NumberAttribute(27287, scenario.rootless_euid ? 1 : 0);
-
-  const std::uint32_t header[4] = {static_cast<std::uint32_t>(16 + attributes.size()), 62000, 0, 0};
-  return std::string(reinterpret_cast<const char*>(header), sizeof(header)) + attributes;
+  return nsenter::test::Message(attributes);
 }
 
 std::vector<std::string> EnvironmentOf(const Scenario& scenario, pid_t fixture,

@@ -11,6 +11,8 @@
 
 namespace inject {
 
+inline constexpr int kNewTime = 0x80;  // CLONE_NEWTIME, which old headers do not have
+
 enum class FixtureKind {
   kNone,
   kPlain,    // without a user namespace

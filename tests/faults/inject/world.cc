@@ -23,21 +23,13 @@
 namespace inject {
 namespace {
 
-constexpr int kNewTime = 0x80;
 constexpr const char* kFixtureName = "fixture";
-
-void WriteFile(const std::string& path, const std::string& text, mode_t mode = 0644) {
-  const int fd =
-      Must(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode), path.c_str());
-  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) Die(path.c_str());
-  close(fd);
-}
 
 /// Puts a file with `text` in the place of `path`, in this mount namespace only.
 void Replace(const char* path, const std::string& text) {
   char source[] = "/tmp/nsexec-inject-XXXXXX";
   close(Must(mkstemp(source), source));
-  WriteFile(source, text);
+  WriteTo(source, text);
   Must(chmod(source, 0644), source);
   Must(mount(source, path, nullptr, MS_BIND, nullptr), path);
   // The mount keeps the file.
@@ -97,9 +89,8 @@ pid_t StartFixture(int extra_flags, uid_t owner = 0, const char* map = kUserMap)
   unshared.write.Close();
   if (!Receive(unshared, &byte)) Die("start of a fixture");
   if ((extra_flags & CLONE_NEWUSER) != 0) {
-    const std::string proc = "/proc/" + std::to_string(maker);
-    WriteFile(proc + "/uid_map", map);
-    WriteFile(proc + "/gid_map", map);
+    WriteTo(ProcOf(maker, "uid_map"), map);
+    WriteTo(ProcOf(maker, "gid_map"), map);
   }
   Send(mapped, 'm');
   told.write.Close();
@@ -157,7 +148,7 @@ void CoverProc(pid_t pid) {
     if (waitpid(child, &status, 0) != child || status != 0) Die("covering of /proc");
     return;
   }
-  const std::string namespaces = "/proc/" + std::to_string(pid) + "/ns/";
+  const std::string namespaces = ProcOf(pid, "ns/");
   const int user = Must(open((namespaces + "user").c_str(), O_RDONLY), "open");
   const int mounts = Must(open((namespaces + "mnt").c_str(), O_RDONLY), "open");
   Must(setns(user, CLONE_NEWUSER), "setns");
@@ -167,7 +158,7 @@ void CoverProc(pid_t pid) {
   Must(mount("lies", "/tmp", "tmpfs", 0, nullptr), "mount");
   Must(mkdir("/tmp/self", 0755), "mkdir");
   Must(mkdir("/tmp/self/ns", 0755), "mkdir");
-  WriteFile("/tmp/self/ns/user", "");
+  WriteTo("/tmp/self/ns/user", "");
   Must(mount("/proc/self/ns/user", "/tmp/self/ns/user", nullptr, MS_BIND, nullptr), "mount");
   Must(mount("/tmp", "/proc", nullptr, MS_BIND | MS_REC, nullptr), "mount");
   _exit(0);

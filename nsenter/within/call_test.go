@@ -204,6 +204,65 @@ func TestErrorsComeBack(t *testing.T) {
 	}
 }
 
+var half = Register("test.half", func(_ context.Context, n int) ([]byte, error) {
+	return make([]byte, n), io.ErrUnexpectedEOF
+})
+
+// TestAResultAlongWithAnError, as io.Reader has it, is returned too, if it can be sent; and so is one of a process of
+// which the output is lost.
+func TestAResultAlongWithAnError(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	for name, caller := range callers(t) {
+		for n, want := range map[int]int{0: 0, 5: 5, 1 << 20: 1 << 20, 17 << 20: 0} {
+			got, err := half.Call(deadline(t, short), caller, n)
+			if len(got) != want || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s, %d bytes: got %d bytes, %v", name, n, len(got), err)
+			}
+		}
+	}
+	p := &Proc{New: User, Stdin: strings.NewReader("in"), Stdout: brokenWriter{}}
+	if input, err := speak.Call(deadline(t, short), p, struct{}{}); input != "in" || err != os.ErrDeadlineExceeded {
+		t.Errorf("output that cannot be written: %q, %v", input, err)
+	}
+}
+
+var runNothing = Register("test.run-nothing", func(context.Context, struct{}) (struct{}, error) {
+	return struct{}{}, fmt.Errorf("running it: %w", exec.Command("no-such-program").Run())
+})
+
+// TestErrorsOfPackageOSAreFound by errors.As, of programs and of functions.
+func TestErrorsOfPackageOSAreFound(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	p := &Proc{New: User}
+	_, ofFunction := runNothing.Call(deadline(t, short), p, struct{}{})
+	for what, err := range map[string]error{
+		"program":  Command(p, "no-such-program").Run(deadline(t, short)),
+		"function": ofFunction,
+	} {
+		var notFound *exec.Error
+		if !errors.As(err, &notFound) || notFound.Name != "no-such-program" || notFound.Err != exec.ErrNotFound ||
+			!errors.Is(err, exec.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, ofFunction = fail.Call(deadline(t, short), p, "errno")
+	for path, err := range map[string]error{
+		"/no/such/program": Command(p, "/no/such/program").Run(deadline(t, short)),
+		"/x":               ofFunction,
+	} {
+		var pathErr *fs.PathError
+		if !errors.As(err, &pathErr) || pathErr.Path != path {
+			t.Errorf("%s: %#v", path, pathErr)
+			continue
+		}
+		if errno, ok := pathErr.Err.(syscall.Errno); !ok || !errors.Is(err, errno) {
+			t.Errorf("%s: %#v", path, pathErr)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	requireUserNamespaces(t)
 	nothingLeft(t)

@@ -237,13 +237,17 @@ func (c *childProcess) enter(f frame) (ctx context.Context, inTime bool) {
 // answerCall runs the function that is called and answers.
 func (c *childProcess) answerCall(ctx context.Context, f frame) {
 	runFunction(ctx, f.name, f.body, func(result []byte, err error) {
-		if err == nil && len(result) > c.limit {
-			err = errResult(f.name, len(result))
+		if len(result) > c.limit {
+			if err == nil {
+				err = errResult(f.name, len(result))
+			}
+			result = nil
+		}
+		if err == nil || len(result) > 0 {
+			c.send(frame{kind: frameResult, id: f.id, withError: err != nil, body: result})
 		}
 		if err != nil {
 			c.failCall(f.id, err)
-		} else {
-			c.send(frame{kind: frameResult, id: f.id, body: result})
 		}
 		c.cancel(f.id)
 		if f.kind == frameLast {

@@ -51,7 +51,8 @@ func (e *EncodeError) Error() string {
 func (e *EncodeError) Unwrap() error { return e.Err }
 
 // RemoteError is the error that a function has returned. Its text is that error's; errors.Is finds the
-// errno that was wrapped in it and, of other errors, those that Sentinels lists.
+// errno that was wrapped in it and, of other errors, those that Sentinels lists; errors.As finds an *exec.Error and an
+// *fs.PathError.
 type RemoteError struct {
 	Text string // what the error's Error method said
 	errs []error
@@ -141,7 +142,12 @@ type sentError struct {
 	Sentinels []int
 	Panic     bool
 	Stack     string
+	// Exec and Path are those of an *exec.Error and an *fs.PathError, with the text of what they wrap.
+	Exec, Path *namedError
 }
+
+// namedError is an error about something that has a name.
+type namedError struct{ Op, Name, Text string }
 
 func sendable(err error) (s sentError) {
 	defer func() {
@@ -163,6 +169,14 @@ func sendable(err error) (s sentError) {
 			s.Sentinels = append(s.Sentinels, i)
 		}
 	}
+	var execErr *exec.Error
+	if errors.As(err, &execErr) {
+		s.Exec = &namedError{Name: execErr.Name, Text: execErr.Err.Error()}
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		s.Path = &namedError{Op: pathErr.Op, Name: pathErr.Path, Text: pathErr.Err.Error()}
+	}
 	return s
 }
 
@@ -179,7 +193,24 @@ func (s sentError) received() error {
 			e.errs = append(e.errs, sentinels[i])
 		}
 	}
+	known := e.errs
+	if s.Exec != nil {
+		e.errs = append(e.errs, &exec.Error{Name: s.Exec.Name, Err: wrapped(s.Exec.Text, known)})
+	}
+	if s.Path != nil {
+		e.errs = append(e.errs, &fs.PathError{Op: s.Path.Op, Path: s.Path.Name, Err: wrapped(s.Path.Text, known)})
+	}
 	return e
+}
+
+// wrapped is the one of the errors that has the text, or else an error that has.
+func wrapped(text string, errs []error) error {
+	for _, err := range errs {
+		if err.Error() == text {
+			return err
+		}
+	}
+	return &RemoteError{Text: text, errs: errs}
 }
 
 // errorSize is how large an error can be when it is sent, whatever MaxMessage is.
@@ -195,6 +226,7 @@ func encodeError(err error, limit int) []byte {
 			return buffer.Bytes()
 		}
 		s.Text, s.Stack = s.Text[:min(len(s.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
+		s.Exec, s.Path = nil, nil // parts of the text
 	}
 }
 

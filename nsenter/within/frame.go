@@ -25,7 +25,7 @@ const (
 	frameBye    frameKind = 'b' // end now
 
 	// Child to parent.
-	frameResult  frameKind = 'r' // id; body: result
+	frameResult  frameKind = 'r' // id, withError; body: result
 	frameError   frameKind = 'f' // id; body: a sentError, with which the call has failed
 	frameFailure frameKind = 'F' // body: a sentError, with which the process has failed
 	frameReady   frameKind = 'R' // to execute, and to die with the caller, who is asked whether he lives
@@ -43,6 +43,7 @@ type frame struct {
 	program      int32  // descriptor of what is executed, or -1: it is found by its name
 	dropOwn      bool   // what is executed does not get ownVariables
 	diesWith     bool   // what is executed is killed when the caller ends
+	withError    bool   // a frameError of the same call follows
 	name         string // of a function or program
 	body         []byte // what is handed over
 }
@@ -55,6 +56,7 @@ const (
 	flagDropOwn
 	flagShifted
 	flagDiesWith
+	flagWithError
 )
 
 // bytes is the frame as it is sent.
@@ -72,6 +74,9 @@ func (f frame) bytes() []byte {
 	}
 	if f.diesWith {
 		flags |= flagDiesWith
+	}
+	if f.withError {
+		flags |= flagWithError
 	}
 	text = append(text, byte(f.kind), flags)
 	text = binary.BigEndian.AppendUint16(text, uint16(len(f.name)))
@@ -102,6 +107,7 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	f.dropOwn = header[1]&flagDropOwn != 0
 	f.isShifted = header[1]&flagShifted != 0
 	f.diesWith = header[1]&flagDiesWith != 0
+	f.withError = header[1]&flagWithError != 0
 	name := int(binary.BigEndian.Uint16(header[2:]))
 	body := binary.BigEndian.Uint32(header[4:])
 	f.id = binary.BigEndian.Uint64(header[8:])

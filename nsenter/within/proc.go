@@ -102,7 +102,7 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		limit:    p.maxMessage(),
 		ctx:      ctx,
 		patience: 5 * time.Second,
-		calls:    make(map[uint64]chan<- answer),
+		calls:    make(map[uint64]*call),
 		done:     make(chan struct{}),
 	}
 	r.requests.post(frame{

@@ -51,35 +51,48 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 			return nil, fmt.Errorf("within: the argument of %q cannot be decoded: %w", name, err)
 		}
 		r, err := function(ctx, a)
-		if err != nil {
-			return nil, err
+		if err != nil && reflect.ValueOf(&r).Elem().IsZero() {
+			return nil, err // as most do, and the zero result is what the caller has then
 		}
-		return encode("result", name, r)
+		result, encodeErr := encode("result", name, r)
+		if err == nil {
+			err = encodeErr
+		}
+		return result, err
 	}})
 	return &Func[A, R]{name: name, recursive: isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))}
 }
 
-// Call runs the function in c and returns what it returns. An error of the function's is a *RemoteError,
-// a panic a *PanicError. When ctx ends, Call returns context.Cause(ctx): the process of a *Proc is killed; in a
-// *Session the function's context is cancelled, and the function goes on until it returns. It does not begin,
-// however late the process gets to it, if the call was not sent by then or ctx had a deadline.
+// Call runs the function in c and returns what it returns, a result along with an error too. An error of the
+// function's is a *RemoteError, a panic a *PanicError. When ctx ends, Call returns context.Cause(ctx): the process of
+// a *Proc is killed; in a *Session the function's context is cancelled, and the function goes on until it returns. It does
+// not begin, however late the process gets to it, if the call was not sent by then or ctx had a deadline.
 func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) {
 	var none R
 	bytes, err := encode("argument", f.name, argument)
 	if err != nil {
 		return none, err
 	}
-	if bytes, err = c.call(ctx, f.name, bytes); err != nil {
+	bytes, err = c.call(ctx, f.name, bytes)
+	if err != nil && len(bytes) == 0 {
 		return none, err
 	}
-	if f.recursive && len(bytes) > recursiveSize {
-		return none, errResult(f.name, len(bytes))
+	result, resultErr := f.decode(bytes)
+	if err == nil {
+		err = resultErr
 	}
-	result, err := f.results.decode(bytes)
+	return result, err
+}
+
+func (f *Func[A, R]) decode(text []byte) (result R, err error) {
+	if f.recursive && len(text) > recursiveSize {
+		return result, errResult(f.name, len(text))
+	}
+	value, err := f.results.decode(text)
 	if err != nil {
-		return none, fmt.Errorf("within: the result of %q cannot be decoded: %w", f.name, err)
+		return result, fmt.Errorf("within: the result of %q cannot be decoded: %w", f.name, err)
 	}
-	return result, nil
+	return value, nil
 }
 
 // Name is the name with which the function was registered.

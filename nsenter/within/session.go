@@ -27,7 +27,7 @@ type Session struct {
 	patience time.Duration
 
 	mutex  sync.Mutex
-	calls  map[uint64]chan<- answer
+	calls  map[uint64]*call
 	lastID uint64
 	closed bool  // by Close
 	err    error // once the process has ended: why calls fail
@@ -41,6 +41,12 @@ type Session struct {
 type answer struct {
 	result []byte
 	err    error
+}
+
+// call is a call that has not been answered.
+type call struct {
+	answers chan<- answer
+	result  []byte // which has come, and an error is to follow
 }
 
 func (s *Session) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
@@ -146,7 +152,7 @@ func (s *Session) enter(answers chan<- answer) (uint64, error) {
 		return 0, s.err
 	}
 	s.lastID++
-	s.calls[s.lastID] = answers
+	s.calls[s.lastID] = &call{answers: answers}
 	return s.lastID, nil
 }
 
@@ -206,12 +212,26 @@ func (s *Session) readAnswers() error {
 		default:
 			return fmt.Errorf("within: the process sent a frame of kind %q", f.kind)
 		}
-		s.mutex.Lock()
-		answers := s.calls[f.id] // of a call that has been cancelled there is none
-		delete(s.calls, f.id)
-		s.mutex.Unlock()
-		if answers != nil {
-			answers <- a
-		}
+		s.take(f, a)
 	}
+}
+
+// take gives the answer that a frame is, or completes, to who waits for it. For a call that has been cancelled there is
+// nobody.
+func (s *Session) take(f frame, a answer) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	c := s.calls[f.id]
+	if c == nil {
+		return
+	}
+	if f.withError {
+		c.result = a.result
+		return
+	}
+	if a.err != nil {
+		a.result = c.result
+	}
+	delete(s.calls, f.id)
+	c.answers <- a // there is room for one
 }

@@ -59,6 +59,7 @@ func newChild() *childProcess {
 			os.Unsetenv(name)
 		}
 	}
+	dropExitSleep()
 	if joined.Has(User) || created.Has(User) {
 		// The groups of the caller are nobody in there, and would still open files. A user namespace in which
 		// groups cannot be set is one of somebody who has no right to drop them: then they stay. (The core drops those

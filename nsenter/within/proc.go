@@ -313,7 +313,42 @@ func (p *Proc) environment(c *Cmd, joined Namespaces) []string {
 	if debug != "" {
 		env = append(env, "GODEBUG="+debug)
 	}
+	if isRaceBuild && c == nil {
+		env = withoutExitSleep(env)
+	}
 	return env
+}
+
+// exitSleep is what keeps a program with -race from sleeping for a second when it exits, in which other threads could
+// still report. What races is reported before.
+const exitSleep = "atexit_sleep_ms=0"
+
+// withoutExitSleep is an environment in which GORACE says so, unless it says something about it already. dropExitSleep
+// takes it out again.
+func withoutExitSleep(env []string) []string {
+	for i, setting := range env {
+		if value, found := strings.CutPrefix(setting, "GORACE="); found {
+			if !strings.Contains(value, "atexit_sleep_ms") {
+				env[i] = "GORACE=" + strings.TrimPrefix(value+" "+addedExitSleep, " ")
+			}
+			return env
+		}
+	}
+	return append(env, "GORACE="+addedExitSleep)
+}
+
+// addedExitSleep tells what this package has added from what was there: the last of the two counts.
+const addedExitSleep = exitSleep + " " + exitSleep
+
+func dropExitSleep() {
+	value, found := strings.CutSuffix(os.Getenv("GORACE"), addedExitSleep)
+	switch {
+	case !found:
+	case value == "":
+		os.Unsetenv("GORACE")
+	default:
+		os.Setenv("GORACE", strings.TrimSuffix(value, " "))
+	}
 }
 
 func isInternal(name string) bool {

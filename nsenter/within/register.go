@@ -65,8 +65,8 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 
 // Call runs the function in c and returns what it returns, a result along with an error too. An error of the
 // function's is a *RemoteError, a panic a *PanicError. When ctx ends, Call returns context.Cause(ctx): the process of
-// a *Proc is killed; in a *Session the function's context is cancelled, and the function goes on until it returns. It does
-// not begin, however late the process gets to it, if the call was not sent by then or ctx had a deadline.
+// a *Proc is killed; in a *Session the function's context is cancelled, and the function goes on until it returns. It
+// does not begin, however late the process gets to it, if the call was not sent by then or ctx had a deadline.
 func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) {
 	var none R
 	bytes, err := encode("argument", f.name, argument)

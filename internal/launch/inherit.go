@@ -76,17 +76,7 @@ func executable(path string, files []uintptr) (string, *os.File, error) {
 	if number < 0 || number < len(files) && files[number] != nothing {
 		return path, nil, nil
 	}
-	// On the way package syscall takes numbers above all of them: one for each file that has to move, and two more.
-	above, given := len(files), 0
-	for _, file := range files {
-		if file != nothing {
-			given++
-			if int(file) > above {
-				above = int(file)
-			}
-		}
-	}
-	lowest := above + given + 4
+	lowest := lowestFree(files)
 	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(number), syscall.F_DUPFD_CLOEXEC, uintptr(lowest))
 	if errno != 0 {
 		return "", nil, &os.PathError{Op: "fork/exec", Path: path, Err: errno}

@@ -40,6 +40,7 @@ type Launch struct {
 
 	Pid    int                // of the launched process, whose process group it names
 	Status syscall.WaitStatus // of the launched process, as wait4(2) gives it; 0 where that is not known
+	Unread bool               // nobody has read the whole message, once Line or Drive has looked
 
 	theirs string // what INITPIPE is in /proc/PID/fd of the launched process
 
@@ -75,9 +76,10 @@ func (l *Launch) Start() error {
 	files := withNothingElse(l.Files)
 	path, duplicate, err := executable(l.Path, files)
 	if err != nil {
-		return err
+		return explainLimit(err, files)
 	}
 	pid, err := syscall.ForkExec(path, l.Args, &syscall.ProcAttr{Dir: l.Dir, Env: l.Env, Files: files, Sys: &sys})
+	err = explainLimit(err, files)
 	runtime.KeepAlive(l.Conn)
 	if duplicate != nil {
 		duplicate.Close()
@@ -139,8 +141,12 @@ func (l *Launch) Step() string {
 
 func (l *Launch) sendMessage() error {
 	err := Send(l.Conn, l.Message, l.Piece, l.Shut)
-	// If a launched process ends before it has read everything, it says why, or its status does.
-	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+	switch {
+	case err == nil:
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		// A launched process that ends before it has read everything says why, or its status does.
+		l.Unread = true
+	default:
 		return fmt.Errorf("failed to send the bootstrap message: %w", err)
 	}
 	return nil

@@ -77,7 +77,10 @@ func (l *Launch) take(fd uintptr) error {
 			return err
 		case n == 1:
 			l.line = append(l.line, next[0])
-		case err == nil, err == syscall.ECONNRESET: // it has ended and left part of the message behind
+		case err == nil:
+			return ErrEnded
+		case err == syscall.ECONNRESET: // it has ended and left part of the message behind
+			l.Unread = true
 			return ErrEnded
 		default:
 			return os.NewSyscallError("read", err)

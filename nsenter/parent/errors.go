@@ -5,6 +5,7 @@
 package parent
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -124,6 +125,10 @@ var muslTexts = map[string]syscall.Errno{
 	"Quota exceeded":                    syscall.EDQUOT,
 	"Previous owner died":               syscall.EOWNERDEAD,
 }
+
+// ErrNotLinked: the launched process ended without a word and had not read the message. A program that links nsenter
+// does so before its main.
+var ErrNotLinked = errors.New("it has not read the message, so the program does not link nsenter")
 
 // ExitError is a launched process that ended without a reply or without status 0, and without a fatal line that says
 // why.

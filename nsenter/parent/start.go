@@ -89,10 +89,14 @@ func lastWords(l *launch.Launch, log *logReader) error {
 	if fatal := log.failure(); fatal != nil {
 		return fatal
 	}
+	err := fmt.Errorf("nsenter: %w", launch.ErrEnded)
 	if l.Status != 0 {
-		return &ExitError{l.Status}
+		err = &ExitError{l.Status}
 	}
-	return fmt.Errorf("nsenter: %w", launch.ErrEnded)
+	if l.Unread && !l.Status.Signaled() {
+		return fmt.Errorf("%w: %w", err, ErrNotLinked)
+	}
+	return err
 }
 
 // fork starts the launched process.

@@ -428,13 +428,17 @@ func TestUnreportedInitProcess(t *testing.T) {
 }
 
 func TestProgramsThatSpeakNoProtocol(t *testing.T) {
+	const notLinked = ": it has not read the message, so the program does not link nsenter"
 	nothingLeft(t)
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"/bin/true"}, "nsenter: the launched process ended without a reply"},
-		{[]string{"/bin/sh", "-c", "exit 3"}, "nsenter: the launched process ended without a reply: exit status 3"},
+		{[]string{"/bin/true"}, "nsenter: the launched process ended without a reply" + notLinked},
+		{[]string{"/bin/sh", "-c", "exit 3"},
+			"nsenter: the launched process ended without a reply: exit status 3" + notLinked},
+		{[]string{"/bin/sh", "-c", "sleep 0.05; exit 3"},
+			"nsenter: the launched process ended without a reply: exit status 3" + notLinked},
 		{[]string{"/bin/sh", "-c", "kill -9 $$"}, "nsenter: the launched process ended without a reply: signal: killed"},
 		{[]string{"/bin/sh", "-c", "echo hello >&3"}, `parent: no reply: "hello\n"`},
 		{[]string{"/bin/sh", "-c", `echo '{"stage1_pid":0,"stage2_pid":1}' >&3`},
@@ -446,7 +450,7 @@ func TestProgramsThatSpeakNoProtocol(t *testing.T) {
 		for _, order := range []Order{ReadFirst, WaitFirst} {
 			command := &Cmd{Path: c.args[0], Args: c.args, Message: &bootstrap.Message{}, Order: order}
 			_, err := command.Start(deadline(t, 20*time.Second))
-			if err == nil || err.Error() != c.want {
+			if err == nil || err.Error() != c.want || errors.Is(err, ErrNotLinked) != strings.HasSuffix(c.want, notLinked) {
 				t.Errorf("%q: got %v, want %s", c.args, err, c.want)
 			}
 		}

@@ -70,8 +70,8 @@ func (f *childFiles) addProgram(name string) error {
 	return nil
 }
 
-// addSelf returns the path of what the child executes. If that is a sealed copy, the child has to be given it too: when
-// its files are put on their numbers, numbers above all of them are used on the way, and what is there is lost.
+// addSelf returns the path of what the child executes. If that is a sealed copy, the child is given it, and the path is
+// the number that it has there, by which it is executed when all files are on their numbers.
 func (f *childFiles) addSelf() (path string, err error) {
 	if err := checkProc(); err != nil {
 		return "", err
@@ -83,8 +83,7 @@ func (f *childFiles) addSelf() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	f.add(file)
-	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), nil
+	return fmt.Sprintf("/proc/self/fd/%d", f.add(file)), nil
 }
 
 // addRequests adds the last of the files, the child's end of the socket for requests. The caller owns our end.

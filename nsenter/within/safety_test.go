@@ -670,29 +670,62 @@ func TestSealedCopyIsTriedAgain(t *testing.T) {
 	}
 }
 
-// When a child's files are put on their numbers, some are moved out of the way first, to above the highest
-// of them. That is where the copy of the program is if a file has the number before it.
+// TestCopyIsExecutedWhateverNumbersFilesHave: when a child's files are put on their numbers, some are moved out of the
+// way first, to above the highest of them, and the copy of the program may be there.
 func TestCopyIsExecutedWhateverNumbersFilesHave(t *testing.T) {
 	requireRoot(t)
 	target := fixture(t, Mount|UTS, "hostname up-there")
-	sealedCopy, err := sealed()
-	if err != nil {
-		t.Fatal(err)
-	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	before := sealedCopy.Fd() - 1
-	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL, null.Fd(), syscall.F_DUPFD_CLOEXEC, before)
-	if errno != 0 || fd != before {
-		t.Fatalf("descriptor %d is not free: %d, %v", before, fd, errno)
+	for lowest := uintptr(3); lowest < 40; lowest++ {
+		fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL, null.Fd(), syscall.F_DUPFD_CLOEXEC, lowest)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		file := os.NewFile(fd, os.DevNull)
+		p := &Proc{Target: Of(target, Mount|UTS), ExtraFiles: []*os.File{file}}
+		if name, err := hostname.Call(deadline(t, short), p, struct{}{}); err != nil || name != "up-there" {
+			t.Errorf("with a file on %d: got %q, %v", fd, name, err)
+		}
+		file.Close()
 	}
-	file := os.NewFile(fd, os.DevNull)
-	defer file.Close()
-	p := &Proc{Target: Of(target, Mount|UTS), ExtraFiles: []*os.File{file}}
-	if name, err := hostname.Call(deadline(t, short), p, struct{}{}); err != nil || name != "up-there" {
-		t.Errorf("got %q, %v", name, err)
+}
+
+func init() {
+	roles["few-descriptors"] = func() error {
+		name, err := hostname.Call(context.Background(), &Proc{New: User | PID | UTS}, struct{}{})
+		if err == nil && name == "" {
+			err = errors.New("no name")
+		}
+		return err
+	}
+}
+
+// TestLimitOfDescriptors: a low one is enough, and one that is not is named.
+func TestLimitOfDescriptors(t *testing.T) {
+	requireUserNamespaces(t)
+	nothingLeft(t)
+	named := 0
+	for _, limit := range []int{200, 100, 40, 25, 22, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10} {
+		cmd := inRole("few-descriptors")
+		cmd.Path = "/bin/sh"
+		cmd.Args = []string{"sh", "-c", fmt.Sprintf("ulimit -n %d; exec /proc/%d/exe", limit, os.Getpid())}
+		output, err := cmd.CombinedOutput()
+		switch {
+		case err == nil:
+		case limit >= 40:
+			t.Errorf("with a limit of %d: %v, %s", limit, err, output)
+		case strings.Contains(string(output), "RLIMIT_NOFILE"), strings.Contains(string(output), "too many open files"):
+			named++
+		default:
+			t.Errorf("with a limit of %d: %v, %s", limit, err, output)
+		}
+		t.Logf("%d: %s", limit, output)
+	}
+	if named == 0 {
+		t.Error("no limit was too low")
 	}
 }

@@ -100,14 +100,6 @@ func memfd(name string) (*os.File, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("memfd_create", errno)
 	}
-	defer syscall.Close(int(fd))
-	// Out of the way of the numbers that a child's files are put on before it executes the copy by its
-	// number here.
-	const lowest = 200
-	fd, _, errno = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, lowest)
-	if errno != 0 {
-		return nil, os.NewSyscallError("fcntl", errno)
-	}
 	return os.NewFile(fd, name), nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -28,7 +27,7 @@ type Cmd struct {
 	Path string
 	Args []string // Args[0] is the name under which it is started; none are Path alone
 	// A program FromCaller finds its libraries in the target's root: better, it is static. It cannot be a script. Where
-	// somebody could overwrite it, it is a sealed copy (CVE-2019-5736).
+	// somebody could overwrite it, it is guarded (CVE-2019-5736).
 	FromCaller bool
 	// DieWithCaller kills the program (SIGKILL) when the caller ends, in whatever way; not what the program has started,
 	// unless the program is pid 1 of a pid namespace. It takes one thread of the caller's until the program ends. The
@@ -199,18 +198,13 @@ func (c *Cmd) run(ctx context.Context, other *Cmd) error {
 	return err
 }
 
-// openProgram opens a program of the caller's, or a sealed copy of it, which the caller of this has to close.
-func openProgram(name string, toSeal bool) (*os.File, error) {
+// openProgram opens a program of the caller's, which the caller of this has to close.
+func openProgram(name string) (*os.File, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return nil, err
 	}
-	program, err := os.Open(path)
-	if err != nil || !toSeal {
-		return program, err
-	}
-	defer program.Close()
-	return makeSealed(program, filepath.Base(path))
+	return os.Open(path)
 }
 
 // defaultPath is where programs are looked up without a PATH, and what a function has for it.

@@ -46,8 +46,9 @@
 // # What holds
 //
 // The child is this program, whatever lies at its path by now. In another pid or mount namespace than the
-// caller's it is a sealed copy of it, and so is a program of the caller's: nothing inside can write to it
-// (CVE-2019-5736).
+// caller's it is guarded, and so is a program of the caller's: nothing inside can write to it (CVE-2019-5736). For a
+// caller with CAP_SYS_ADMIN that is a read-only mount (Linux 5.12), which costs nothing, and otherwise a sealed copy in
+// memory. /proc/self/exe is no path of it there.
 //
 // Of a joined mount namespace no code is loaded: Init makes the C library, where that is glibc, look up
 // names in files only, which from 2.34 on takes no library, and Go's net package resolve names itself

@@ -14,7 +14,7 @@ import (
 
 // envInternal tells the child which of its descriptors are this package's, and what it has to know
 // before anything else: FIRST,COUNT,JOINED,NEW. From FIRST on there are COUNT descriptors: a program to be
-// executed and a copy of this program, if there are, namespaces, and at the end the socket for requests.
+// executed and this program, guarded, if there are, namespaces, and at the end the socket for requests.
 // INITPIPE and LOGPIPE follow. JOINED and NEW are the namespaces that were joined and created, as numbers.
 const envInternal = "_NSENTER_WITHIN"
 
@@ -22,6 +22,7 @@ const envInternal = "_NSENTER_WITHIN"
 type childFiles struct {
 	list      []*os.File
 	opened    []*os.File       // those of the list that are for the child alone
+	releases  []func()         // of guarded programs
 	first     int              // the lowest descriptor that is this package's
 	joins     []bootstrap.Join // the namespaces among them
 	program   int              // descriptor of the caller's program, or -1
@@ -50,6 +51,9 @@ func (f *childFiles) close() {
 	for _, file := range f.opened {
 		file.Close()
 	}
+	for _, release := range f.releases {
+		release()
+	}
 }
 
 func (f *childFiles) addNamespace(n namespace) {
@@ -60,18 +64,23 @@ func (f *childFiles) addNamespace(n namespace) {
 	f.joins = append(f.joins, bootstrap.Join{Kind: n.kind, Path: fmt.Sprintf("/proc/self/fd/%d", add(n.file))})
 }
 
-// addProgram adds a program of the caller's, or a sealed copy of it.
+// addProgram adds a program of the caller's, guarded where somebody could get at it.
 func (f *childFiles) addProgram(name string) error {
-	program, err := openProgram(name, f.isExposed)
+	program, err := openProgram(name)
 	if err != nil {
 		return err
 	}
-	f.program = f.own(program)
-	return nil
+	if !f.isExposed {
+		f.program = f.own(program)
+		return nil
+	}
+	defer program.Close()
+	f.program, err = f.addGuarded(program)
+	return err
 }
 
-// addSelf returns the path of what the child executes. If that is a sealed copy, the child is given it, and the path is
-// the number that it has there, by which it is executed when all files are on their numbers.
+// addSelf returns the path of what the child executes. If that is guarded, the child is given it, and the path is the
+// number that it has there, by which it is executed when all files are on their numbers.
 func (f *childFiles) addSelf() (path string, err error) {
 	if err := checkProc(); err != nil {
 		return "", err
@@ -79,11 +88,23 @@ func (f *childFiles) addSelf() (path string, err error) {
 	if !f.isExposed {
 		return ownProgram, nil
 	}
-	file, err := sealed()
+	program, err := os.Open(ownProgram)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("within: failed to open this program: %w", err)
 	}
-	return fmt.Sprintf("/proc/self/fd/%d", f.add(file)), nil
+	defer program.Close()
+	number, err := f.addGuarded(program)
+	return fmt.Sprintf("/proc/self/fd/%d", number), err
+}
+
+// addGuarded adds a guarded form of a program.
+func (f *childFiles) addGuarded(program *os.File) (number int, err error) {
+	file, release, err := guardProgram(program)
+	if err != nil {
+		return -1, err
+	}
+	f.releases = append(f.releases, release)
+	return f.add(file), nil
 }
 
 // addRequests adds the last of the files, the child's end of the socket for requests. The caller owns our end.

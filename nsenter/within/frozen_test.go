@@ -20,20 +20,30 @@ import (
 	"nsenter-cpp.example/internal/testutil"
 )
 
-// freezer is a cgroup in which processes can be frozen.
-type freezer struct {
+// cgroup is one for a test.
+type cgroup struct {
 	t       *testing.T
+	root    *os.File // of its hierarchy
 	path    string
 	version int
 }
 
-// newFreezer makes a cgroup of that version, in a hierarchy that is mounted where nobody else sees it.
-func newFreezer(t *testing.T, version int) freezer {
+// newFreezer makes a cgroup in which processes can be frozen.
+func newFreezer(t *testing.T, version int) cgroup {
+	t.Helper()
+	if version == 2 {
+		return newCgroup(t, 2, "")
+	}
+	return newCgroup(t, 1, "freezer")
+}
+
+// newCgroup makes a cgroup of that version, in a hierarchy that is mounted where nobody else sees it.
+func newCgroup(t *testing.T, version int, options string) cgroup {
 	t.Helper()
 	requireRoot(t)
-	kind, options := "cgroup", "freezer"
+	kind := "cgroup"
 	if version == 2 {
-		kind, options = "cgroup2", ""
+		kind = "cgroup2"
 	}
 	at := t.TempDir()
 	type mounted struct {
@@ -57,7 +67,7 @@ func newFreezer(t *testing.T, version int) freezer {
 		result <- mounted{root, err}
 	}()
 	m := <-result
-	testutil.Require(t, m.err == nil, fmt.Sprintf("a freezer of cgroup version %d (%v)", version, m.err))
+	testutil.Require(t, m.err == nil, fmt.Sprintf("%s of cgroup version %d (%v)", options, version, m.err))
 	t.Cleanup(func() { m.root.Close() })
 	path := fmt.Sprintf("/proc/self/fd/%d/within-test-%d", m.root.Fd(), os.Getpid())
 	err := os.Mkdir(path, 0o755)
@@ -67,11 +77,11 @@ func newFreezer(t *testing.T, version int) freezer {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	return freezer{t, path, version}
+	return cgroup{t, m.root, path, version}
 }
 
 // freeze freezes a process, and returns when it is.
-func (f freezer) freeze(pid int) {
+func (f cgroup) freeze(pid int) {
 	f.t.Helper()
 	f.write("cgroup.procs", strconv.Itoa(pid))
 	if f.version == 2 {
@@ -83,7 +93,7 @@ func (f freezer) freeze(pid int) {
 	}
 }
 
-func (f freezer) thaw() {
+func (f cgroup) thaw() {
 	if f.version == 2 {
 		f.write("cgroup.freeze", "0")
 	} else {
@@ -91,14 +101,14 @@ func (f freezer) thaw() {
 	}
 }
 
-func (f freezer) write(name, text string) {
+func (f cgroup) write(name, text string) {
 	f.t.Helper()
 	if err := os.WriteFile(filepath.Join(f.path, name), []byte(text), 0); err != nil {
 		f.t.Error(err)
 	}
 }
 
-func (f freezer) await(name, want string) {
+func (f cgroup) await(name, want string) {
 	f.t.Helper()
 	for end := time.Now().Add(short); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(filepath.Join(f.path, name))

@@ -219,7 +219,7 @@ func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
 	for _, n := range namespaces {
 		files.addNamespace(n)
 	}
-	files.isExposed = (files.joined()|p.New)&(PID|Mount) != 0 && !noSealedCopy
+	files.isExposed = (files.joined()|p.New)&(PID|Mount) != 0 && !noGuard
 	if c != nil && c.FromCaller {
 		if err := files.addProgram(c.Path); err != nil {
 			files.close()

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	"time"
 	"unsafe"
 
+	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/internal/testutil"
 )
 
@@ -30,8 +32,8 @@ import (
 const inside = "mount --make-rprivate /\nmount -t proc proc /proc"
 
 // overwrite is what a hostile process in a container does: it takes hold of the program of a process
-// that enters (CVE-2019-5736), waits until nobody executes it, and writes to it.
-var overwrite = Register("test.overwrite", func(ctx context.Context, program string) (string, error) {
+// that enters (CVE-2019-5736), waits until nobody executes it, and writes to it. It knows it by its arguments.
+var overwrite = Register("test.overwrite", func(ctx context.Context, argument string) (string, error) {
 	for ctx.Err() == nil {
 		entries, err := os.ReadDir("/proc")
 		if err != nil {
@@ -42,47 +44,87 @@ var overwrite = Register("test.overwrite", func(ctx context.Context, program str
 			if err != nil || pid == os.Getpid() || pid == 1 {
 				continue
 			}
-			exe := "/proc/" + entry.Name() + "/exe"
-			name, _ := os.Readlink(exe)
-			if !strings.Contains(name, program) {
-				continue
-			}
-			file, err := os.Open(exe)
+			arguments, _ := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
+			file, err := os.Open("/proc/" + entry.Name() + "/exe")
 			if err != nil {
 				continue
 			}
-			return name + ": " + writeOnceFree(ctx, file), nil
+			if bytes.Contains(arguments, []byte(argument)) {
+				return "found: " + writeOnceFree(ctx, file), nil
+			}
+			file.Close()
 		}
 	}
 	return "", ctx.Err()
 })
 
-// writeOnceFree writes to a program through a descriptor that was opened while it was executed.
+// writeOnceFree writes to a program through a descriptor that was opened while it was executed. Before that it tries to
+// make the mount writable on which that is, or another one of the same.
 func writeOnceFree(ctx context.Context, file *os.File) string {
 	defer file.Close()
-	for ctx.Err() == nil {
-		again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_WRONLY, 0)
+	path := fmt.Sprintf("/proc/self/fd/%d", file.Fd())
+	paths := []string{path}
+	var tried []string
+	try := func(what string, err error) { tried = append(tried, fmt.Sprintf("%s: %v", what, err)) }
+	try("mount_setattr", setMountAttr(file.Fd(), 0, mountAttrRdonly))
+	try("remount", syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_BIND, ""))
+	other, err := os.CreateTemp("", "")
+	if err == nil {
+		defer os.Remove(other.Name())
+		defer other.Close()
+		err = syscall.Mount(path, other.Name(), "", syscall.MS_BIND, "")
+	}
+	if err == nil {
+		defer syscall.Unmount(other.Name(), syscall.MNT_DETACH)
+		syscall.Mount("", other.Name(), "", syscall.MS_REMOUNT|syscall.MS_BIND, "")
+		paths = append(paths, other.Name())
+	}
+	try("bind", err)
+	var empty byte
+	tree, _, errno := syscall.Syscall(kernel.Call(openTree), file.Fd(), uintptr(unsafe.Pointer(&empty)),
+		openTreeClone|openTreeCloexec|atEmptyPath)
+	if errno == 0 {
+		defer syscall.Close(int(tree))
+		try("mount_setattr of a clone", setMountAttr(tree, 0, mountAttrRdonly))
+		paths = append(paths, fmt.Sprintf("/proc/self/fd/%d", tree))
+	} else {
+		try("open_tree", errno)
+	}
+	for len(paths) > 0 && ctx.Err() == nil {
+		again, err := os.OpenFile(paths[0], os.O_WRONLY, 0)
 		if errors.Is(err, syscall.ETXTBSY) {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		if err != nil {
-			return err.Error()
+		if err == nil {
+			_, err = again.WriteString("overwritten")
+			again.Close()
 		}
-		_, err = again.WriteString("overwritten")
-		again.Close()
 		if err == nil {
 			return "overwritten"
 		}
-		return err.Error()
+		try("write", err)
+		paths = paths[1:]
 	}
-	return ctx.Err().Error()
+	return strings.Join(tried, "; ")
 }
 
 var linger = Register("test.linger", func(context.Context, struct{}) (struct{}, error) {
 	time.Sleep(500 * time.Millisecond)
 	return struct{}{}, nil
 })
+
+// guardOnly has programs guarded in one way, or with "none" in no way.
+func guardOnly(name string) {
+	noGuard = name == "none"
+	all := guards
+	guards = nil
+	for _, way := range all {
+		if way.name == name {
+			guards = append(guards, way)
+		}
+	}
+}
 
 // The victim enters a container, as PATH-less as a program of its own, which it is a copy of. What it runs there is a
 // function, or a program.
@@ -92,7 +134,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		noSealedCopy = os.Args[2] == "unprotected"
+		guardOnly(os.Args[2])
 		p := &Proc{Target: Of(pid, PID|Mount)}
 		if len(os.Args) == 3 {
 			_, err = linger.Call(context.Background(), p, struct{}{})
@@ -108,61 +150,64 @@ func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
 	requireRoot(t)
 	target := fixture(t, PID|Mount, inside)
 	nothingLeft(t)
-	for _, attacked := range []struct{ what, protection, name string }{
-		{"function", "protected", "memfd:within"},
-		{"function", "unprotected", "/victim"},
-		{"program", "protected", "memfd:static"},
-		{"program", "unprotected", "/static"},
-	} {
-		t.Run(attacked.what+" "+attacked.protection, func(t *testing.T) {
-			dir := t.TempDir()
-			static := filepath.Join(dir, "static")
-			buildStatic(t, static)
-			executed := filepath.Join(dir, "victim")
-			text, err := os.ReadFile("/proc/self/exe")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(executed, text, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			path, arguments := executed, []string{strconv.Itoa(target), attacked.protection}
-			if attacked.what == "program" {
-				path, arguments = static, append(arguments, static)
-			}
-			original, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			attacker := make(chan string)
-			ctx := deadline(t, 15*time.Second)
-			go func() {
-				said, err := overwrite.Call(ctx, &Proc{Target: Of(target, PID|Mount)}, attacked.name)
-				attacker <- fmt.Sprintf("%s (%v)", said, err)
-			}()
-			victim := inRole("victim", arguments...)
-			victim.Path = executed
-			if output, err := victim.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, output)
-			}
-			said := <-attacker
-			now, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			same := bytes.Equal(now, original)
-			t.Logf("the attacker found %s", said)
-			if attacked.protection == "unprotected" {
-				// Else the attack would prove nothing.
-				if same || !strings.Contains(said, "overwritten") {
-					t.Errorf("the attack does not work without the protection: %s", said)
-				}
-				return
-			}
-			if !same || !strings.Contains(said, attacked.name) || !strings.Contains(said, "operation not permitted") {
-				t.Errorf("want it refused to write to the copy, got %s; the program is the same: %v", said, same)
-			}
-		})
+	ways := []guard{{name: "none"}}
+	for _, way := range append(ways, guards...) {
+		for _, attacked := range []string{"function", "program"} {
+			t.Run(attacked+", "+way.name, func(t *testing.T) { attack(t, target, attacked, way) })
+		}
+	}
+}
+
+func attack(t *testing.T, target int, attacked string, way guard) {
+	dir := t.TempDir()
+	static := filepath.Join(dir, "static")
+	buildStatic(t, static)
+	executed := filepath.Join(dir, "victim")
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(executed, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	victim := inRole("victim", strconv.Itoa(target), way.name)
+	victim.Path, victim.Args[0] = executed, executed
+	path := executed
+	if attacked == "program" {
+		path = static
+		victim.Args = append(victim.Args, static)
+	}
+	original, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacker := make(chan string)
+	ctx := deadline(t, 15*time.Second)
+	go func() {
+		said, err := overwrite.Call(ctx, &Proc{Target: Of(target, PID|Mount)}, path)
+		attacker <- fmt.Sprintf("%s (%v)", said, err)
+	}()
+	if output, err := victim.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	said := <-attacker
+	now, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isSame, isOverwritten := bytes.Equal(now, original), strings.Contains(said, "found: overwritten")
+	t.Logf("the attacker: %s", said)
+	switch {
+	case !strings.Contains(said, "found: "):
+		t.Error("the attacker has not found it")
+	case way.name == "none":
+		if isSame || !isOverwritten {
+			t.Error("the attack does not work without the guard, so it proves nothing")
+		}
+	case !isSame:
+		t.Error("the program is overwritten")
+	case isOverwritten != !way.isShared: // a copy for this one process
+		t.Error("what others execute too is overwritten, or what only one does is not")
 	}
 }
 
@@ -550,11 +595,33 @@ func TestPidOneLosesNoCommand(t *testing.T) {
 	}
 }
 
-func TestSealedCopyIsThisProgram(t *testing.T) {
-	file, err := sealed()
-	if err != nil {
-		t.Fatal(err)
+// useGuards has a test guard programs in these ways only.
+func useGuards(t *testing.T, names ...string) {
+	all := guards
+	t.Cleanup(func() { guards = all })
+	guards = nil
+	for _, way := range all {
+		if slices.Contains(names, way.name) {
+			guards = append(guards, way)
+		}
 	}
+}
+
+// forgetGuarded gives back all programs that nobody starts.
+func forgetGuarded() {
+	guardedPrograms.Lock()
+	defer guardedPrograms.Unlock()
+	for id, g := range guardedPrograms.byID {
+		if g.users == 0 {
+			g.idle.Stop()
+			g.file.Close()
+			delete(guardedPrograms.byID, id)
+		}
+	}
+}
+
+// TestGuardedProgramsAreTheSame, cannot be written to, and are given back when nobody has used them for a while.
+func TestGuardedProgramsAreTheSame(t *testing.T) {
 	sum := func(path string) [32]byte {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -562,11 +629,87 @@ func TestSealedCopyIsThisProgram(t *testing.T) {
 		}
 		return sha256.Sum256(text)
 	}
-	if sum(fmt.Sprintf("/proc/self/fd/%d", file.Fd())) != sum("/proc/self/exe") {
-		t.Error("the copy is another program")
+	before := patienceForUsers
+	t.Cleanup(func() { patienceForUsers = before })
+	for _, way := range guards {
+		t.Run(way.name, func(t *testing.T) {
+			forgetGuarded()
+			nothingLeft(t)
+			useGuards(t, way.name)
+			program, err := os.Open(ownProgram)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer program.Close()
+			patienceForUsers = 50 * time.Millisecond
+			file, release, err := guardProgram(program)
+			if way.name == "read-only mount" {
+				testutil.Require(t, !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSYS), "root and Linux 5.12")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sum(fmt.Sprintf("/proc/self/fd/%d", file.Fd())) != sum("/proc/self/exe") {
+				t.Error("it is another program")
+			}
+			if _, err := file.WriteAt([]byte{0}, 0); err == nil {
+				t.Errorf("it can be written to")
+			}
+			again, releaseAgain, err := guardProgram(program)
+			if (again == file) != way.isShared || err != nil {
+				t.Errorf("one for all: %v, want %v (%v)", again == file, way.isShared, err)
+			}
+			release()
+			release()
+			time.Sleep(100 * time.Millisecond)
+			if _, err := again.Stat(); err != nil {
+				t.Errorf("it was taken away from who uses it: %v", err)
+			}
+			releaseAgain()
+			for end := time.Now().Add(short); ; time.Sleep(time.Millisecond) {
+				if _, err := again.Stat(); errors.Is(err, os.ErrClosed) {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatal("it is not given back")
+				}
+			}
+		})
 	}
-	if _, err := file.WriteAt([]byte{0}, 0); !errors.Is(err, syscall.EPERM) {
-		t.Errorf("the copy can be written to: %v", err)
+}
+
+// TestGuardedProgramsFollowTheFile: what was written since is what is executed.
+func TestGuardedProgramsFollowTheFile(t *testing.T) {
+	for _, way := range guards {
+		t.Run(way.name, func(t *testing.T) {
+			forgetGuarded()
+			useGuards(t, way.name)
+			path := filepath.Join(t.TempDir(), "program")
+			for _, want := range []string{"first", "other"} {
+				if err := os.WriteFile(path, []byte(want), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				program, err := os.Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer program.Close()
+				file, release, err := guardProgram(program)
+				if way.name == "read-only mount" {
+					testutil.Require(t, !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSYS), "root and Linux 5.12")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(io.NewSectionReader(file, 0, 100))
+				if string(text) != want || err != nil {
+					t.Errorf("got %q (%v), want %s", text, err, want)
+				}
+				release()
+				time.Sleep(20 * time.Millisecond) // a tick of the clock of files
+			}
+			forgetGuarded()
+		})
 	}
 }
 
@@ -574,10 +717,13 @@ var ownExe = Register("test.own-exe", func(context.Context, struct{}) (string, e
 	return os.Readlink("/proc/self/exe")
 })
 
-// TestWhoIsASealedCopy: whoever is where others could get at this program, or execute it.
-func TestWhoIsASealedCopy(t *testing.T) {
+// TestWhoIsGuarded: whoever is where others could get at this program, or execute it.
+func TestWhoIsGuarded(t *testing.T) {
 	requireUserNamespaces(t)
+	forgetGuarded()
 	nothingLeft(t)
+	useGuards(t, "sealed copy in memory")
+	defer forgetGuarded()
 	for _, c := range []struct {
 		kinds  Namespaces
 		sealed bool
@@ -637,18 +783,13 @@ func TestWhatTheCallerHasOpenIsNotInside(t *testing.T) {
 	}
 }
 
-func TestSealedCopyIsTriedAgain(t *testing.T) {
-	first, err := sealed()
+func TestGuardingIsTriedAgain(t *testing.T) {
+	forgetGuarded()
+	program, err := os.Open(ownProgram)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept.file = nil
-	t.Cleanup(func() {
-		if kept.file != nil {
-			kept.file.Close()
-		}
-		kept.file = first
-	})
+	defer program.Close()
 	// Not Setrlimit, after which Go gives children this limit and not the one it was started with.
 	limit := func(soft *syscall.Rlimit, previous *syscall.Rlimit) {
 		t.Helper()
@@ -660,13 +801,145 @@ func TestSealedCopyIsTriedAgain(t *testing.T) {
 	var before syscall.Rlimit
 	limit(nil, &before)
 	limit(&syscall.Rlimit{Cur: 0, Max: before.Max}, nil)
-	_, err = sealed()
+	_, _, err = guardProgram(program)
 	limit(&before, nil)
-	if !errors.Is(err, syscall.EMFILE) {
+	var failed *GuardError
+	if !errors.Is(err, syscall.EMFILE) || !errors.As(err, &failed) || len(failed.Errs) != len(guards) {
 		t.Errorf("without descriptors: %v", err)
 	}
-	if file, err := sealed(); err != nil || file == first {
-		t.Errorf("with descriptors: %v", err)
+	_, release, err := guardProgram(program)
+	if err != nil {
+		t.Fatalf("with descriptors: %v", err)
+	}
+	release()
+}
+
+// TestAMountThatIsMountedCouldBeMadeWritable: so it matters that nothing keeps it mounted.
+func TestAMountThatIsMountedCouldBeMadeWritable(t *testing.T) {
+	requireRoot(t)
+	program, err := os.Open(ownProgram)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	var empty byte
+	tree, _, errno := syscall.Syscall(kernel.Call(openTree), program.Fd(), uintptr(unsafe.Pointer(&empty)),
+		openTreeClone|openTreeCloexec|atEmptyPath)
+	testutil.Require(t, errno == 0, "open_tree, of Linux 5.2")
+	if err := setMountAttr(tree, mountAttrRdonly, 0); err != nil {
+		testutil.Require(t, false, "mount_setattr, of Linux 5.12")
+	}
+	file, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", tree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := checkReadOnly(file); err == nil || err.Error() != "the mount can be changed" {
+		t.Errorf("mounted: %v", err)
+	}
+	syscall.Close(int(tree))
+	if err := checkReadOnly(file); err != nil {
+		t.Errorf("no longer mounted: %v", err)
+	}
+	if err := setMountAttr(file.Fd(), 0, mountAttrRdonly); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("no longer mounted: %v", err)
+	}
+}
+
+// This caller calls from a cgroup that has less memory than the program is large.
+func init() {
+	roles["large"] = func() error {
+		if err := os.WriteFile(filepath.Join(os.Args[1], "cgroup.procs"), []byte("0"), 0); err != nil {
+			return err
+		}
+		if os.Args[2] == "copy" {
+			guards = guards[1:]
+		}
+		_, err := thread.Call(context.Background(), &Proc{New: Mount}, struct{}{})
+		return err
+	}
+}
+
+// TestLargeProgramInASmallCgroup: nothing of it is copied.
+func TestLargeProgramInASmallCgroup(t *testing.T) {
+	requireRoot(t)
+	f := newCgroup(t, 1, "memory")
+	f.write("memory.limit_in_bytes", fmt.Sprint(64<<20))
+	large := filepath.Join(t.TempDir(), "large")
+	text, err := os.ReadFile(ownProgram)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(large, append(text, make([]byte, 125<<20)...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"mount", "copy"} {
+		caller := inRole("large", f.path, what)
+		caller.Path = large
+		caller.ExtraFiles = []*os.File{f.root}
+		caller.Args[1] = strings.Replace(f.path, fmt.Sprintf("/%d/", f.root.Fd()), "/3/", 1)
+		output, err := caller.CombinedOutput()
+		if (err == nil) != (what == "mount") {
+			t.Errorf("%s: %v, %s", what, err, output)
+		}
+	}
+}
+
+// This caller lives where memory cannot be executed.
+func init() {
+	roles["no-executable-memory"] = func() error {
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			return err
+		}
+		if err := os.WriteFile("/proc/sys/vm/memfd_noexec", []byte("2"), 0); err != nil {
+			return fmt.Errorf("sysctl: %w", err)
+		}
+		call := func() error {
+			v, err := look.Call(context.Background(), &Proc{New: User | PID}, struct{}{})
+			if err == nil && v.Pid != 1 {
+				err = fmt.Errorf("pid %d", v.Pid)
+			}
+			return err
+		}
+		all := guards
+		for _, way := range all {
+			forgetGuarded()
+			guards = []guard{way}
+			fmt.Printf("%s: %v\n", way.name, call())
+		}
+		forgetGuarded()
+		guards = all[1:]
+		fmt.Printf("together: %v\n", call())
+		return nil
+	}
+}
+
+// TestWhereMemoryCannotBeExecuted (sysctl vm.memfd_noexec) there are other ways, and the error of this one says why.
+func TestWhereMemoryCannotBeExecuted(t *testing.T) {
+	requireRoot(t)
+	_, err := os.Stat("/proc/sys/vm/memfd_noexec")
+	testutil.Require(t, err == nil, "Linux 6.3")
+	caller := inRole("no-executable-memory")
+	if caller.Path, err = os.Readlink(ownProgram); err != nil { // by its path, so from the new mount namespace
+		t.Fatal(err)
+	}
+	caller.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	output, err := caller.CombinedOutput()
+	info, statErr := os.Stat(ownProgram)
+	if statErr != nil {
+		t.Fatal(statErr)
+	}
+	want := fmt.Sprintf(`read-only mount: <nil>
+sealed copy in memory: within: failed to guard /proc/self/exe (%d KiB) against being overwritten from inside: `+
+		`sealed copy in memory: memfd_create: permission denied (sysctl vm.memfd_noexec is 2, and it needs 0 or 1)
+unlinked copy: <nil>
+together: <nil>
+`, (info.Size()+1023)/1024)
+	if err != nil || string(output) != want {
+		t.Errorf("got %s (%v), want %s", output, err, want)
 	}
 }
 

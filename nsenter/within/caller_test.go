@@ -141,7 +141,7 @@ func TestRootless(t *testing.T) {
 			}
 		})
 	}
-	if want := len(All.Each())*5 + 5; ways != want {
+	if want := len(All.Each())*5 + 7; ways != want {
 		t.Errorf("%d ways, want %d:\n%s", ways, want, output)
 	}
 }
@@ -201,15 +201,31 @@ func init() {
 		say("all by pidfd", everything(&Proc{Target: OfPidfd(pidfd, All)}, true))
 		offset := []TimeOffset{{Clock: "boottime", Seconds: 1000}}
 		say("create all", everything(&Proc{New: All, TimeOffsets: offset}, false))
-		// Without the user namespace the kernel refuses, and it is said of what.
-		_, err = look.Call(ctx, &Proc{Target: Of(pid, Net)}, struct{}{})
-		var fatal *parent.FatalError
-		if !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Namespace != Net {
-			err = fmt.Errorf("not refused: %w", err)
-		} else {
-			err = nil
+		// Without the user namespace the kernel refuses, and it is said of what, and what is lacking.
+		refused := func(what, path, lack string, target Target) {
+			_, err = look.Call(ctx, &Proc{Target: target}, struct{}{})
+			var fatal *parent.FatalError
+			want := fmt.Sprintf("nsenter: failed to join net namespace %s: Operation not permitted (%s)", path, lack)
+			switch {
+			case !errors.As(err, &fatal) || fatal.Errno != syscall.EPERM || fatal.Namespace != Net || fatal.Path != path:
+				err = fmt.Errorf("not refused: %w", err)
+			case err.Error() != want:
+				err = fmt.Errorf("%w, want %s", err, want)
+			default:
+				err = nil
+			}
+			say(what, err)
 		}
-		say("net alone", err)
+		own, err := os.Readlink("/proc/self/ns/user")
+		if err != nil {
+			return err
+		}
+		path := fmt.Sprintf("/proc/%d/ns/net", pid)
+		theirs := fmt.Sprintf("it belongs to %s, a user namespace that has to be joined too", target[User])
+		refused("net alone", path, theirs, Of(pid, Net))
+		refused("net alone by path", path, theirs, Path(Net, path))
+		refused("the own net", "/proc/self/ns/net",
+			fmt.Sprintf("it needs CAP_SYS_ADMIN in %s, this process's user namespace", own), Path(Net, "/proc/self/ns/net"))
 		return nil
 	}
 }

@@ -20,13 +20,14 @@ const envInternal = "_NSENTER_WITHIN"
 
 // childFiles is what a child is given from descriptor 3 on, and what is to be said of it.
 type childFiles struct {
-	list      []*os.File
-	opened    []*os.File       // those of the list that are for the child alone
-	releases  []func()         // of guarded programs
-	first     int              // the lowest descriptor that is this package's
-	joins     []bootstrap.Join // the namespaces among them
-	program   int              // descriptor of the caller's program, or -1
-	isExposed bool             // others in its namespaces could get at what it executes
+	list       []*os.File
+	opened     []*os.File       // those of the list that are for the child alone
+	releases   []func()         // of guarded programs
+	first      int              // the lowest descriptor that is this package's
+	joins      []bootstrap.Join // the namespaces among them
+	namespaces []*os.File       // those of joins
+	program    int              // descriptor of the caller's program, or -1
+	isExposed  bool             // others in its namespaces could get at what it executes
 }
 
 // newChildFiles has the user's files, which stay the user's.
@@ -61,6 +62,7 @@ func (f *childFiles) addNamespace(n namespace) {
 	if n.lent {
 		add = f.add
 	}
+	f.namespaces = append(f.namespaces, n.file)
 	f.joins = append(f.joins, bootstrap.Join{Kind: n.kind, Path: fmt.Sprintf("/proc/self/fd/%d", add(n.file))})
 }
 

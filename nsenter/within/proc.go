@@ -197,7 +197,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		process, err = command.Start(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return nil, files.explain(err)
 	}
 	isStarted = true
 	stdio.start()

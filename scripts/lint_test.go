@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// NewTree is a folder with nothing but scripts/lint in it, and a repository if that is asked for.
+// NewTree is a folder with only scripts/lint in it, and a repository if that is asked for.
 func newTree(t *testing.T, repository bool) string {
 	t.Helper()
 	dir := t.TempDir()

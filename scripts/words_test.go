@@ -91,7 +91,7 @@ func asWritten(words string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b` + strings.Join(strings.Fields(regexp.QuoteMeta(words)), gap) + `(?:s|es)?\b`)
 }
 
-// forbidden finds a word that is not the project's in a text, but for where it is a part of one that is.
+// forbidden finds a word that is not the project's in a text. It passes over places where it is a part of one that is.
 func forbidden(text, word string, terms []term) (lines []int) {
 	for _, t := range terms {
 		for _, ours := range t.words {
@@ -293,7 +293,7 @@ func paragraphs(text string) (blocks []string) {
 	return strings.Split(strings.Join(lines, "\n"), "\n\n")
 }
 
-// comments are the blocks of lines that have nothing but a comment.
+// comments are the blocks of lines that have only a comment.
 func comments(source string) (blocks []string) {
 	block := ""
 	for _, line := range append(strings.Split(source, "\n"), "") {

@@ -80,7 +80,7 @@ func TestReadingIsAsEverBeforeTheDeadline(t *testing.T) {
 	}
 }
 
-// TestLinesThatLieThereAreTaken: whoever takes them may be late.
+// TestLinesThatLieThereAreTaken: also if the reader is late.
 func TestLinesThatLieThereAreTaken(t *testing.T) {
 	read, write := openPipe(t)
 	taken, goOn := make(chan string, 2), make(chan struct{})

@@ -162,7 +162,7 @@ func TestClassicConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A terminal gives what is there, not what was written together.
+	// One read of a terminal may give a part of what was written in one call.
 	said := make([]byte, len("ready\r\n"))
 	if n, err := io.ReadFull(terminal, said); err != nil || string(said) != "ready\r\n" {
 		t.Errorf("on the terminal is %q (%v)", said[:n], err)
@@ -392,8 +392,8 @@ func onOneProcessor(t *testing.T) {
 	t.Cleanup(func() { allThreads(&before) })
 }
 
-// TestUnreportedInitProcess: one that has left the process group, and of which nobody has heard when its
-// launched process is stuck and killed, is ended and reaped, whether it lives or not; and nobody else.
+// TestUnreportedInitProcess: an init process has left the process group, and nobody has heard of it when its launched
+// process is stuck and killed. It is ended and reaped, also if it lives. No other process is.
 func TestUnreportedInitProcess(t *testing.T) {
 	requireRoot(t)
 	nothingLeft(t)
@@ -460,7 +460,7 @@ func TestProgramsThatSpeakNoProtocol(t *testing.T) {
 func TestAStuckProgramIsKilled(t *testing.T) {
 	nothingLeft(t)
 	for _, order := range []Order{ReadFirst, WaitFirst} {
-		// Together with what it has started, of which nobody has heard.
+		// Together with the process that it has started: nobody has heard of that one.
 		c := &Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60 & sleep 60; :"}, Message: &bootstrap.Message{},
 			Order: order}
 		start := time.Now()
@@ -591,7 +591,7 @@ func TestWhatIsDoneBeforeTheMessageIsInherited(t *testing.T) {
 	}
 }
 
-// TestBeforeMessageThatDoesNotReturn: whoever recovers from its panic has nothing of the launch left.
+// TestBeforeMessageThatDoesNotReturn: if a caller recovers from its panic, nothing of the launch is left.
 func TestBeforeMessageThatDoesNotReturn(t *testing.T) {
 	requireRoot(t)
 	nothingLeft(t)
@@ -650,8 +650,8 @@ func TestExtraFilesKeepTheirNumbers(t *testing.T) {
 	}
 }
 
-// TestNothingElseIsInherited: what the caller has without close-on-exec is not given away, whatever its number is, and
-// stays as it is here.
+// TestNothingElseIsInherited: a descriptor that the caller has without close-on-exec is not passed on, with any number,
+// and stays as it is here.
 func TestNothingElseIsInherited(t *testing.T) {
 	requireRoot(t)
 	folder, given := t.TempDir(), t.TempDir()

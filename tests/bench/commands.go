@@ -225,7 +225,7 @@ func (r *runtimes) build() error {
 
 func (r *runtimes) bundle() string { return filepath.Join(r.dir, "bundle") }
 
-// WriteBundle makes a root file system of nothing but busybox.
+// WriteBundle makes a root file system with busybox only.
 func (r *runtimes) writeBundle() error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -298,7 +298,7 @@ func (r *runtimes) call(label string, args ...string) error {
 func runQuietly(dir, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	// A file: a pipe would take a thread of ours to read from, and wait for whoever inherits it.
+	// A file: a pipe would take a thread of ours to read from it, and wait for all processes that inherit it.
 	log, err := os.CreateTemp("", "bench-log-")
 	if err != nil {
 		return err

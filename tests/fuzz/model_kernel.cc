@@ -340,15 +340,15 @@ void ModelKernel::DemandWord(const Channel& channel, nsenter::Word word) {
       return;
     case Word::kReported:
       Demand(is_launched && is_told && reply_complete_ && channel.sent.empty(),
-             "who waits for the reply is told once, when the parent has it");
+             "the process that waits for the reply hears of it once, when the parent has it");
       return;
     case Word::kFailed: {
       const bool is_heard =
           is_launched ? working_copy_ && channel.with == Role::kWaiter : channel.with == role_;
-      Demand(is_heard, "who is told of a failure waits for this process");
-      Demand(!failed_sent_, "who waits is told of a failure once");
+      Demand(is_heard, "a process that hears of a failure waits for this process");
+      Demand(!failed_sent_, "a process that waits hears of a failure once");
       Demand(fatal_lines_ != 0 || others_spoke_ || line_lost_ || IsSilenced(),
-             "who is told of a failure has nothing more to say");
+             "a process that hears of a failure says nothing more");
       failed_sent_ = true;
       return;
     }
@@ -523,7 +523,7 @@ nsenter::Word ModelKernel::Hear(Channel& channel) {
     return role_ == Role::kHelper ? Word::kWriteMaps : Word::kReported;
   }
   if (channel.with == Role::kHelper) {
-    Demand(helper_is_asked_, "who waits for an answer has asked");
+    Demand(helper_is_asked_, "a process that waits for an answer has asked");
     if (std::exchange(helper_is_done_, true)) return Word::kEnded;
   }
   switch (answer % 4) {
@@ -545,11 +545,11 @@ nsenter::Word ModelKernel::Hear(Channel& channel) {
 void ModelKernel::DemandWaits(const File& file) const {
   for (const auto& [fd, other] : files_) {
     Demand(!other.ours || other.channel != file.channel || !other.sends,
-           "who waits would see the other's end");
+           "a process that waits would see the other's end");
   }
   const bool is_named = role_ == Role::kWaiter || role_ == Role::kLaunched;
   Demand(!is_named || Equals(process_.blocked, kBlockedBefore),
-         "who waits for another process can be ended by a signal");
+         "a process that waits for another can be ended by a signal");
 }
 
 int ModelKernel::ReceiveWord(const File& file, char* buffer) {
@@ -691,7 +691,7 @@ int ModelKernel::CloneProcess(unsigned long flags, int* child_tid) {
 int ModelKernel::CloneSharingMemory(unsigned long flags, int (*function)(void*), void* argument,
                                     int* child_tid) {
   const Role child = TakeClone(flags & ~static_cast<unsigned long>(CLONE_VM), child_tid);
-  Demand((flags & CLONE_VM) != 0, "who has a stack of its own shares memory");
+  Demand((flags & CLONE_VM) != 0, "a process with a stack of its own shares memory");
   DemandMayShare(child);
   const Choice choice = Choose();
   if (choice.error != 0) return choice.error;
@@ -751,8 +751,8 @@ int ModelKernel::RunChild(int (*function)(void*), void* argument) {
 int ModelKernel::WaitFor(pid_t pid, int* ret_status) {
   const bool is_helper = role_ == Role::kLaunched && working_copy_ && pid == helper_;
   Demand(is_helper || (role_ == Role::kHelper && pid == kTool),
-         "who is waited for is the mapping tool, or the helper of a working copy");
-  Demand(!is_helper || helper_is_done_, "who is reaped ends");
+         "only the mapping tool, or the helper of a working copy, is waited for");
+  Demand(!is_helper || helper_is_done_, "a process that is reaped ends");
   const Choice choice = Choose();
   if (is_helper) helper_is_reaped_ = true;
   if (choice.error != 0) return choice.error;
@@ -782,7 +782,7 @@ int ModelKernel::SetMask(const sys::SignalSet& mask, sys::SignalSet* ret_old) {
 
 int ModelKernel::TakeSignal(int signal) {
   Demand(role_ == Role::kInit && signal == SIGHUP && state_.session && AllBlocked(),
-         "what is dropped is SIGHUP, by who has left the session, before it arrives");
+         "a process that has left the session drops SIGHUP, before it arrives");
   const Choice choice = Choose();
   state_.hang_up_dropped = choice.error == 0 || choice.error == -EAGAIN;
   if (choice.error != 0) return choice.error;
@@ -893,7 +893,8 @@ void ModelKernel::Exit(int status) {
   if (in_tool_child_) longjmp(end_of_child_, 1);
   const bool is_waited_for = role_ == Role::kHelper || (role_ == Role::kLaunched && working_copy_);
   Demand(!failed_sent_ || status == 1, "who says that it has failed ends so");
-  Demand(!is_waited_for || fatal_lines_ == 0 || failed_sent_, "who waits is told of a failure");
+  Demand(!is_waited_for || fatal_lines_ == 0 || failed_sent_,
+         "a process that waits hears of a failure");
   if (sharing_init_.function != nullptr) {
     launched_status_ = status;
     Demand(status != 0 || reply_complete_, "the parent has the reply");
@@ -913,7 +914,7 @@ int ModelKernel::Number(const char* name) const {
 
 void ModelKernel::DemandAccepted() {
   DemandAsked();
-  Demand(!Is(kThreaded) || working_copy_, "who has threads does nothing but copy itself");
+  Demand(!Is(kThreaded) || working_copy_, "a process with threads only copies itself");
 }
 
 void ModelKernel::DemandAsked() {
@@ -1006,7 +1007,8 @@ void ModelKernel::CheckServedNetlink() {
   const bool offsets = bootstrap.Creates(CLONE_NEWTIME) && !bootstrap.time_offsets.empty();
   Demand(!offsets || state_.proc_files["timens_offsets"] == bootstrap.time_offsets,
          "the time offsets are set");
-  Demand((joins == 0) == state_.dumpable, "who has joined namespaces is not dumpable, others are");
+  Demand((joins == 0) == state_.dumpable,
+         "a process that has joined namespaces is not dumpable, others are");
   if (bootstrap.Creates(CLONE_NEWUSER) && helper_ == 0) CheckMapsWritten();
   std::uint32_t size = 0;
   std::memcpy(&size, script_.init_pipe.data(), sizeof(size));
@@ -1095,7 +1097,7 @@ void ModelKernel::CheckEnd() {
   if (served) CheckServed();
   if (served) return;
   Demand(state_.joined == 0 && state_.created == 0 && !cloned_ && bytes_read_ == 0,
-         "who is asked for nothing does nothing");
+         "a process that is asked for nothing does nothing");
 }
 
 }  // namespace nsenter::fuzz

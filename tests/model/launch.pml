@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A launch, from the first byte of the message to the init process as a Go program: who waits for whom, who holds which
- * end of which pipe, who stands on which stack, and what is left when anybody dies or stops anywhere. spin looks at all
- * interleavings. tests/model/README.md says what is checked, what is assumed, and why the kernel's order is as it is here.
+ * A launch, from the first byte of the message to the init process as a Go program: the waits, the ends of pipes that
+ * each process holds, the stacks, and the processes that are left when any of them dies or stops. spin looks at all
+ * interleavings. tests/model/README.md has the properties, the assumptions, and the reasons for the kernel's order.
  *
  *   SHARED     the init process shares the launched process's memory; else it has a copy
  *   HELPER     id maps are written from outside, by a helper with a copy of the memory
@@ -10,9 +10,9 @@
  *   EXEC       the parent waits for the launched process first, and then reads the reply; else the other way round
  *   THREADS    the program has threads when it is launched: a copy of it, with one thread, does the work
  *   DESCRIPTORS_MAY_BE_LEFT  not looked at: what the init process holds when it goes on
- *   PLANT_...  an error, see `planted` in tests/model/run
+ *   PLANT_...  a planted defect, see `planted` in tests/model/run
  *
- * What each step is in the code: tests/model/run demands that each step has a row, that each row has a step, and that the
+ * The steps in the code: tests/model/run demands that each step has a row, that each row has a step, and that the
  * file has such a function.
  *
  * MAP parent_sends                     internal/launch/launch.go: sendMessage

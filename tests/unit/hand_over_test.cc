@@ -36,7 +36,7 @@ namespace {
 /// console; sharing is done where the machine and the build let it be.
 enum class Memory { kShared, kCopied };
 
-/// What does nothing but to let `report` succeed or fail.
+/// Only lets `report` succeed or fail.
 Status BecomeInit(Memory memory, const Step<pid_t>& report) {
   Log log("FATAL: ");
   const auto prepare = [] { return StartSession(); };

@@ -418,7 +418,7 @@ TEST(HelperProcess, WritesNothingWithoutARequest) {
                1);
 }
 
-// What ended the launched process it has said itself, whatever poll says of it now.
+// The launched process has said itself why it ended. The result of poll does not matter now.
 TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
   ExpectHelper(R"(
     close(6)

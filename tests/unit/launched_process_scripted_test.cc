@@ -200,7 +200,8 @@ TEST(EnterNamespaces, HidesRootThatWritesASingleMapItself) {
             "pid 0");
 }
 
-// With a helper: it is cloned before anything is joined, and only who is not root opens a window.
+// With a helper: it is cloned before anything is joined, and only a caller that is not root opens a
+// window.
 
 Bootstrap WithHelper() {
   Bootstrap bootstrap;
@@ -258,8 +259,9 @@ constexpr const char* kShareHelper = R"(
     close(13)
 )";
 
-// Until the helper is gone, nobody else is to get at the memory it shares; and until the process is
-// another user, nobody who has root's uid, but not its capabilities, is to get at anything.
+// Until the helper is gone, no other process may get at the memory that it shares. Until the
+// process is another user, a process with root's uid but without its capabilities may get at
+// nothing.
 TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
   EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
     unshare(CLONE_NEWUSER)
@@ -406,8 +408,7 @@ TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
       "pid 43");
 }
 
-/// What a script with one answer changed to EPERM, behind which there is nothing but `clean_up`,
-/// says.
+/// The outcome of a script with one answer changed to EPERM, behind which only `clean_up` follows.
 std::string EnterUpTo(const Bootstrap& bootstrap, const std::string& script,
                       const std::string& last, const std::string& clean_up) {
   const std::size_t at = script.rfind(last + "\n");

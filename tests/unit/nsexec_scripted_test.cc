@@ -202,7 +202,7 @@ TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
                1);
 }
 
-// One line is promised, and who reads it takes it for one.
+// One line is promised, and readers rely on it.
 TEST(Nsexec, KeepsItsErrorOnOneLine) {
   ExpectNsexec({{"_LIBCONTAINER_INITPID", "1\n2"}}, std::string(kIgnore) + R"(
     poll(2, POLLOUT, 300) = POLLOUT

@@ -418,7 +418,7 @@ var (
 		"EDGE", "#444c56", "RUNS", "#2f5f94", "CREATES", "#79b8ff", "ENDS", "#ff9b72")
 )
 
-// colours are plain rules, without variables, of which not every program that shows pictures knows. A picture has a
+// colours are plain rules, without variables, which some programs that show pictures do not know. A picture has a
 // ground of its own, since not every page follows the reader's settings.
 const colours = `.page { fill: PAGE }
 text { fill: INK }

@@ -8,8 +8,8 @@
 
 namespace bench {
 
-// The numbers that the launched program has its pipes at. They are open without close-on-exec here
-// already: whatever the child of vfork did would be measured too.
+// The numbers of the program's pipes. They are open without close-on-exec here already: the work of
+// the child of vfork would be measured too.
 inline constexpr int kInitPipe = 3;
 inline constexpr int kLogPipe = 4;
 

@@ -67,7 +67,7 @@ bool TookTooLong(const Plan& plan, const Observation& seen) {
   return seen.settled_ms > kPromisedMs * slower + stopped + slow;
 }
 
-/// What holds whatever goes wrong.
+/// The promises for every outcome.
 std::string AlwaysWrong(const Plan& plan, const Observation& seen) {
   if (!seen.left.empty()) return "left after all: " + Join(seen.left);
   if (!seen.initpipe_ended) return "the parent sees no end of INITPIPE";
@@ -141,8 +141,8 @@ std::string NeitherSameNorFailed(const Plan& plan, const Observation& seen,
   return Succeeded(seen) ? NotSame(plan, seen, &normal) : NotFailed(plan, seen, nullptr);
 }
 
-/// A failure of what is left to do when the parent has the reply, from which on the init process is
-/// the parent's: it goes on, and the failure is said.
+/// A failure in a step after the reply. The init process is the parent's by then: it goes on, and
+/// the failure is reported.
 std::string NotLate(const Plan& plan, const Observation& seen) {
   const EndedProcess* const launched = seen.Find("launched");
   if (!seen.bad_reply.empty()) return "the reply: " + seen.bad_reply;
@@ -243,7 +243,7 @@ Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation&
   if (killed->signal() == 0 && Succeeded(seen)) return Of(NotSame(plan, seen, &normal));
   const bool reported = seen.bad_reply.empty();
   if (seen.returned) {
-    // From the reply on the init process is the parent's, whatever becomes of the others.
+    // From the reply on the init process is the parent's, also if the others fail.
     if (!reported) return Of("nsexec returned without a reply");
     if (victim != "init" && seen.state != normal.state)
       return Of("another init process: " + seen.state);
@@ -254,7 +254,7 @@ Verdict JudgeDeath(const Plan& plan, const Observation& seen, const Observation&
     return Of(reported && victim == "init" ? "" : "the launched process did not notice");
   }
   if (launched->exit_status() != 1) return Of("the launched process's exit status is not 1");
-  // An init process that dies has nothing to say; whoever kills it knows why.
+  // An init process that is killed says nothing.
   if (seen.fatal.empty() && victim != "init") return Of("no fatal line");
   return {};
 }

@@ -2,9 +2,9 @@
 //
 // One launch: the parent, the launched process, and what the two have in common, which is
 // descriptors, a console, limits. The parent is a process of its own, so that it can die, and does
-// nothing but reap: what a parent says and reads, the injector does, through descriptors that it
-// holds itself. nsexec::parent is no such parent: it lives in the caller, sends the whole message,
-// and cleans up after failures that the injector has to look at.
+// only reap. The injector writes and reads what a parent does, through descriptors that it holds
+// itself. nsexec::parent is no such parent: it lives in the caller, sends the whole message, and
+// cleans up after failures that the injector has to look at.
 
 #pragma once
 

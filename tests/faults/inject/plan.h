@@ -56,8 +56,8 @@ struct Plan {
   std::string strace;         // run under strace with this -e inject=..., and without the injector
 };
 
-/// Its two faults are made in whatever order their processes come to them, or one of them is not,
-/// as the other has ended the launch.
+/// Its two faults happen in the order in which their processes come to them. One may not happen,
+/// since the other has ended the launch.
 bool IsInTwoProcesses(const Plan& plan);
 
 /// The options that make `plan`.

@@ -34,8 +34,8 @@ class Worker {
   Normals normals_;
 };
 
-/// Runs a case and judges it. A machine that is busy may take its time, so whoever took too long is
-/// given a few more tries, and must take too long each time.
+/// Runs a case and judges it. A busy machine may be slow, so a case that took too long is run a few
+/// more times. It fails if it takes too long each time.
 Verdict RunAndJudge(const Plan& plan, const World& world, const Normal& normal, int program,
                     Lists& lists, Observation* ret_seen);
 

@@ -67,7 +67,7 @@ void Send(const Pipe& pipe, const T& value) {
   Send(unshared, 'u');
   char byte = 0;
   if (!Receive(mapped, &byte)) Die("map of a fixture");
-  // CLONE_PARENT makes it a child of whoever wants it.
+  // CLONE_PARENT makes it a child of our parent, which wants it.
   const pid_t pid = Must(CloneInto(CLONE_PARENT), "clone of a fixture");
   if (pid != 0) {
     Send(told, pid);
@@ -139,7 +139,7 @@ World World::Make() {
 
 namespace {
 
-/// In the fixture `pid`, as its root: covers /proc with what says that whoever asks is in the
+/// In the fixture `pid`, as its root: mounts files over /proc that say that any process is in the
 /// fixture's user namespace already.
 void CoverProc(pid_t pid) {
   const pid_t child = Must(CloneInto(0), "clone");

@@ -201,7 +201,7 @@ func (h held) mustBe(t *testing.T, before held, after string) {
 	}
 }
 
-// TestOrphansAreSeen: who is left of a launch counts too if it is not the parent's own child.
+// TestOrphansAreSeen: a process that is left of a launch counts too if it is not the parent's own child.
 func TestOrphansAreSeen(t *testing.T) {
 	before := holding(t)
 	output, err := exec.Command("/bin/sh", "-c", "sleep 100000 >/dev/null 2>&1 & echo $!").Output()

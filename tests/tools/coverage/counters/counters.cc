@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keeps the counters of an instrumented program in a file that all its processes map, so that
-// nothing has to be flushed: what a process has counted is there however it ends (_exit, execve,
-// SIGKILL), whoever it is by then and whatever it may still open. Linked into every program of
+// Keeps the counters of an instrumented program in a file that all its processes map, so that no
+// process has to flush them: its counts are there however it ends (_exit, execve, SIGKILL), with
+// any ids, and even if it can open no file by then. Linked into every program of
 // tests/tools/coverage, with counters.ld, which puts the counters into pages of their own.
 //
-// With COVERAGE_WRITE in its environment a program does nothing but write what the file named there
-// holds, the way the compiler's runtime does it.
+// With COVERAGE_WRITE in its environment a program only writes the content of the file named there,
+// the way the compiler's runtime does it.
 
 #include <cstdlib>
 #include <fcntl.h>

@@ -27,3 +27,12 @@ func RequireRoot(t testing.TB) {
 	t.Helper()
 	Require(t, os.Geteuid() == 0, "root, to join and create namespaces")
 }
+
+// RequireAllNamespaces is Require for a kernel with all types of namespaces. 32-bit ARM has no time namespaces.
+func RequireAllNamespaces(t testing.TB) {
+	t.Helper()
+	for _, kind := range []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"} {
+		_, err := os.Lstat("/proc/self/ns/" + kind)
+		Require(t, err == nil, "a kernel with "+kind+" namespaces")
+	}
+}

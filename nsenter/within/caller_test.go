@@ -126,6 +126,7 @@ func TestCallersThatMindSIGCHLD(t *testing.T) {
 // that is new too, or joined, by way of the user namespace in which the user has made it.
 func TestRootless(t *testing.T) {
 	requireRoot(t) // to be somebody else
+	testutil.RequireAllNamespaces(t)
 	output := runRole(t, 1000, "rootless")
 	ways := 0
 	for _, line := range strings.Split(strings.TrimSpace(output), "\n") {

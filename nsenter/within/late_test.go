@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nsenter-cpp.example/internal/testutil"
 )
 
 var (
@@ -51,6 +53,9 @@ func TestCallsAreNotBegunWhenTheirTimeIsOver(t *testing.T) {
 		{"a clock that is behind", Proc{New: User | Time, TimeOffsets: []TimeOffset{{Clock: "monotonic", Seconds: -1}}}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
+			if c.p.New.Has(Time) {
+				testutil.RequireAllNamespaces(t)
+			}
 			nothingLeft(t)
 			s, err := c.p.Start(deadline(t, 3*short))
 			if err != nil {

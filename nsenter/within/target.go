@@ -182,13 +182,38 @@ func checkKind(file *os.File, kind Namespaces) error {
 	}); err != nil {
 		return fmt.Errorf("within: %v namespace: %w", kind, err)
 	}
+	found := Namespaces(is)
+	if errno != 0 {
+		found = kindOf(file)
+	}
 	switch {
-	case errno != 0:
+	case found == 0:
 		return fmt.Errorf("within: %s is no namespace", file.Name())
-	case Namespaces(is) != kind:
-		return fmt.Errorf("within: %s is a %v namespace, not a %v namespace", file.Name(), Namespaces(is), kind)
+	case found != kind:
+		return fmt.Errorf("within: %s is a %v namespace, not a %v namespace", file.Name(), found, kind)
 	}
 	return nil
+}
+
+// kindOf is the kind of namespace that an open file is, by its name in /proc, or 0. A 64-bit kernel before 6.13 does not
+// take the requests of ioctl_ns(2) from a 32-bit process.
+func kindOf(file *os.File) Namespaces {
+	const nsfsMagic = 0x6e736673 // <linux/magic.h>
+	var fs syscall.Statfs_t
+	if syscall.Fstatfs(int(file.Fd()), &fs) != nil || int64(fs.Type) != nsfsMagic {
+		return 0
+	}
+	link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file.Fd())) // "net:[4026531840]"
+	if err != nil {
+		return 0
+	}
+	name, _, _ := strings.Cut(link, ":")
+	for _, kind := range All.Each() {
+		if kind.String() == name {
+			return kind
+		}
+	}
+	return 0
 }
 
 func errEnded(pid int) error {

@@ -6,6 +6,7 @@ package within
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"nsenter-cpp.example/internal/kernel"
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // view is what a function sees of its surroundings.
@@ -181,6 +183,7 @@ func namespacesOf(pid int) map[Namespaces]string {
 // TestKinds is the table: each kind of namespace, joined in each way, or created.
 func TestKinds(t *testing.T) {
 	requireRoot(t)
+	testutil.RequireAllNamespaces(t)
 	target := fixture(t, All, "")
 	nothingLeft(t)
 	pidfd := openPidfd(t, target)
@@ -206,6 +209,31 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestKindByName: where the kernel does not answer the process that asks an open file for its type.
+func TestKindByName(t *testing.T) {
+	for _, kind := range All.Each() {
+		file, err := os.Open("/proc/self/ns/" + kind.String())
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a kernel without it
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if got := kindOf(file); got != kind {
+			t.Errorf("a %v namespace is taken for %v", kind, got)
+		}
+	}
+	regular, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer regular.Close()
+	if got := kindOf(regular); got != 0 {
+		t.Errorf("a file is taken for a %v namespace", got)
+	}
+}
+
 func openPidfd(t *testing.T, pid int) *os.File {
 	t.Helper()
 	fd, _, errno := syscall.Syscall(kernel.Call(434), uintptr(pid), 0, 0)
@@ -217,6 +245,7 @@ func openPidfd(t *testing.T, pid int) *os.File {
 
 func TestAllAndNew(t *testing.T) {
 	requireRoot(t)
+	testutil.RequireAllNamespaces(t)
 	target := fixture(t, All, "")
 	nothingLeft(t)
 	for kind, link := range seen(t, &Proc{Target: Of(target, All)}) {

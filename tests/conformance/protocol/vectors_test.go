@@ -36,6 +36,9 @@ func TestVectors(t *testing.T) {
 	table := readTable(t)
 	testutil.RequireRoot(t)
 	requireLittleEndian(t)
+	if !harness.OwnersAreTold() {
+		t.Log("LEFT OUT: who owns a new namespace, which this kernel does not tell a 32-bit process")
+	}
 	for i := range table {
 		v := &table[i]
 		runs, err := v.Runs(program)

@@ -117,13 +117,16 @@ func openFiles(t testing.TB) []string {
 	return list
 }
 
+// How long what has been told to end may take on a machine that is busy with other tests.
+const patience = 20 * time.Second
+
 // NothingLeft demands, at the end of a test, that there are no more processes, descriptors and
 // goroutines than now.
 func NothingLeft(t testing.TB) {
 	t.Helper()
 	processes, files, goroutines := len(children(t)), len(openFiles(t)), runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines; {
+		for end := time.Now().Add(patience); runtime.NumGoroutine() > goroutines; {
 			if time.Now().After(end) {
 				stacks := make([]byte, 1<<16)
 				t.Errorf("goroutines left:\n%s", stacks[:runtime.Stack(stacks, true)])
@@ -133,7 +136,7 @@ func NothingLeft(t testing.TB) {
 		}
 		// Where SIGCHLD is ignored a process is gone a moment after its end is known.
 		got := children(t)
-		for end := time.Now().Add(time.Second); len(got) > processes && time.Now().Before(end); got = children(t) {
+		for end := time.Now().Add(patience); len(got) > processes && time.Now().Before(end); got = children(t) {
 			time.Sleep(time.Millisecond)
 		}
 		if len(got) > processes {

@@ -73,18 +73,25 @@ func buildPeer(t testing.TB, sources ...string) *peer {
 	return &peer{in, out}
 }
 
-// ask gives the error's text, or the fields.
-func (p *peer) ask(message []byte) (refusal string, fields []string, err error) {
-	question := binary.NativeEndian.AppendUint32(nil, uint32(len(message)))
-	if _, err := p.in.Write(append(question, message...)); err != nil {
-		return "", nil, err
+// exchange writes a question and reads the answer, before which its size comes.
+func (p *peer) exchange(question []byte) ([]byte, error) {
+	if _, err := p.in.Write(question); err != nil {
+		return nil, err
 	}
 	var size [4]byte
 	if _, err := io.ReadFull(p.out, size[:]); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	answer := make([]byte, binary.NativeEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(p.out, answer); err != nil {
+	_, err := io.ReadFull(p.out, answer)
+	return answer, err
+}
+
+// ask gives the error's text, or the fields.
+func (p *peer) ask(message []byte) (refusal string, fields []string, err error) {
+	question := binary.NativeEndian.AppendUint32(nil, uint32(len(message)))
+	answer, err := p.exchange(append(question, message...))
+	if err != nil {
 		return "", nil, err
 	}
 	parts := strings.Split(strings.TrimSuffix(string(answer), "\x00"), "\x00")
@@ -250,15 +257,8 @@ func (p *peer) encode(m *Message) (refusal string, message []byte, err error) {
 		question = binary.NativeEndian.AppendUint32(question, uint32(len(text)))
 		question = append(question, text...)
 	}
-	if _, err := p.in.Write(question); err != nil {
-		return "", nil, err
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(p.out, size[:]); err != nil {
-		return "", nil, err
-	}
-	answer := make([]byte, binary.NativeEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(p.out, answer); err != nil {
+	answer, err := p.exchange(question)
+	if err != nil {
 		return "", nil, err
 	}
 	if text, found := strings.CutPrefix(string(answer), "error"); found {

@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 #include "working_copy.h"
 
 #include <gtest/gtest.h>
@@ -48,27 +49,10 @@ void ExpectToLeave(const std::string& script, const char* console, int status) {
   test::ExpectExit(test::RunInChild(body), status, "");
 }
 
-#ifdef __GLIBC__
-#define CLEARTID "CLONE_CHILD_CLEARTID|"
-#else
-#define CLEARTID ""
-#endif
-
-constexpr const char* kShare = R"(
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
-    uname()
-    prctl(PR_GET_TID_ADDRESS)
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    rseq(a pointer, 32, 0, 0) = ENOSYS
-    sigaltstack(NULL, old)
-    clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = 44
-    sigprocmask(before)
-)";
+std::string Share() { return test::ClonesSharingInit("44") + "sigprocmask(before)\n"; }
 
 TEST(ServeClassic, JoinsClonesAndReplies) {
-  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + kShare + R"(
+  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + Share() + R"(
     write(3, "{ \"pid\" : 44 }\n")
     exit(0)
   )",
@@ -76,10 +60,9 @@ TEST(ServeClassic, JoinsClonesAndReplies) {
 }
 
 TEST(ServeClassic, SaysThatTheReplyFails) {
-  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + kShare + R"(
+  ExpectToLeave(kPipeIsOpen + std::string(kJoined) + Share() + R"(
     write(3, "{ \"pid\" : 44 }\n") = EPIPE
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to write the reply to INITPIPE: Broken pipe\n")
+    says "nsenter: failed to write the reply to INITPIPE: Broken pipe"
     exit(1)
   )",
                 nullptr, 1);
@@ -87,25 +70,12 @@ TEST(ServeClassic, SaysThatTheReplyFails) {
 
 /// With a copy of the memory, where one process can play both parts.
 std::string Copy(const std::string& pid) {
-  return R"(
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = )" +
-         pid + "\n" + (pid == "0" ? "" : "sigprocmask(before)\n");
+  return test::ClonesCopiedInit(pid) + (pid == "0" ? "" : "sigprocmask(before)\n");
 }
 
 TEST(ServeClassic, LeadsASessionInTheInitProcess) {
-  EXPECT_EQ(Serve("memory is copied\n" + std::string(kPipeIsOpen) + kJoined + Copy("0") + R"(
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
-  )"),
+  EXPECT_EQ(Serve("memory is copied\n" + std::string(kPipeIsOpen) + kJoined + Copy("0") +
+                  test::kCopiedInitGoesOn),
             "success");
 }
 
@@ -233,15 +203,13 @@ TEST(ServeClassic, DoesNotReplyIfTheInitProcessHasFailed) {
   ExpectToLeave(start + "read(20, 1) = \"f\"\nexit(1)\n", "/dev/pts/9", 1);
   ExpectToLeave(start + R"(
     read(20, 1) = ""
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: the init process ended before it had the console\n")
+    says "nsenter: the init process ended before it had the console"
     exit(1)
   )",
                 "/dev/pts/9", 1);
   ExpectToLeave(start + R"(
     read(20, 1) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to wait for the init process: Operation not permitted\n")
+    says "nsenter: failed to wait for the init process: Operation not permitted"
     exit(1)
   )",
                 "/dev/pts/9", 1);
@@ -268,8 +236,7 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
             "success");
   EXPECT_EQ(Serve(start + R"(
     ioctl(7, TIOCSCTTY) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to make the console the controlling terminal: Operation not permitted\n")
+    says "nsenter: failed to make the console the controlling terminal: Operation not permitted"
     write(21, "f")
     close(5)
     close(21)
@@ -284,8 +251,7 @@ TEST(ServeClassic, GivesItsVerdictOnTheConsole) {
     dup3(7, 1)
     dup3(7, 2)
     write(21, "c") = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to send a word to the launched process: Operation not permitted\n")
+    says "nsenter: failed to send a word to the launched process: Operation not permitted"
     write(21, "f")
     close(5)
     close(21)
@@ -309,30 +275,14 @@ TEST(ServeClassic, RefusesACallerBeforeItOpensAnything) {
             "process");
 }
 
-constexpr const char* kFiveLooks = R"(
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-)";
-
 // The copy's side; working_copy_scripted_test has the other one.
 TEST(ServeClassic, GoesOnInAWorkingCopyWhereThereAreThreads) {
   const std::string start = R"(
     fcntl(3, F_GETFL) = O_WRONLY
     gettid() = 42
     getppid() = 41
-  )" + std::string(kFiveLooks) +
-                            R"(
-    pipe2(O_CLOEXEC) = [30, 31]
-    pipe2(O_CLOEXEC) = [32, 33]
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(33)
-  )" + kJoined + kShare;
+  )" + test::GoesOnInWorkingCopy() +
+                            kJoined + Share();
   ExpectToLeave(start + R"(
     poll(32, 0, 0) = 0
     write(3, "{ \"pid\" : 44 }\n")
@@ -343,8 +293,7 @@ TEST(ServeClassic, GoesOnInAWorkingCopyWhereThereAreThreads) {
   ExpectToLeave(start + R"(
     poll(32, 0, 0) = 0
     write(3, "{ \"pid\" : 44 }\n") = EPIPE
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: failed to write the reply to INITPIPE: Broken pipe\n")
+    says "nsenter: failed to write the reply to INITPIPE: Broken pipe"
     write(31, "f")
     exit(1)
   )",

@@ -39,6 +39,15 @@ void ExpectNothingElse(const Dumpable& dumpable) {
   EXPECT_FALSE(dumpable.StaysRoot());
 }
 
+/// All that comes later goes well, and nothing shows it for good.
+void ExpectToStayHidden(const Dumpable& dumpable) {
+  EXPECT_FALSE(dumpable.IsOutOfReach());
+  EXPECT_SUCCESS(dumpable.ShowForMaps());
+  EXPECT_SUCCESS(dumpable.HideAfterMaps());
+  EXPECT_FALSE(dumpable.StaysRoot());
+  EXPECT_SUCCESS(dumpable.HideAgain());
+}
+
 TEST(Dumpable, IsLeftAloneAtFirst) {
   const ScriptedKernel kernel("");
   ExpectNothingElse(Dumpable());
@@ -60,25 +69,12 @@ TEST(Dumpable, IsLeftAloneWhereRootWasHiddenBefore) {
 }
 
 TEST(Dumpable, IsHiddenWhereSomethingIsJoined) {
-  Hide(true, false, "prctl(PR_SET_DUMPABLE, 0)\nprctl(PR_SET_DUMPABLE, 0)",
-       [](const Dumpable& dumpable) {
-         EXPECT_FALSE(dumpable.IsOutOfReach());
-         EXPECT_SUCCESS(dumpable.ShowForMaps());
-         EXPECT_SUCCESS(dumpable.HideAfterMaps());
-         EXPECT_FALSE(dumpable.StaysRoot());
-         EXPECT_SUCCESS(dumpable.HideAgain());
-       });
+  Hide(true, false, "prctl(PR_SET_DUMPABLE, 0)\nprctl(PR_SET_DUMPABLE, 0)", ExpectToStayHidden);
 }
 
 TEST(Dumpable, IsNotShownForMapsIfItIsRoots) {
   Hide(true, true, "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)\nprctl(PR_SET_DUMPABLE, 0)",
-       [](const Dumpable& dumpable) {
-         EXPECT_FALSE(dumpable.IsOutOfReach());
-         EXPECT_SUCCESS(dumpable.ShowForMaps());
-         EXPECT_SUCCESS(dumpable.HideAfterMaps());
-         EXPECT_FALSE(dumpable.StaysRoot());
-         EXPECT_SUCCESS(dumpable.HideAgain());
-       });
+       ExpectToStayHidden);
 }
 
 TEST(Dumpable, IsShownForMapsIfItIsNotRoots) {
@@ -93,11 +89,7 @@ TEST(Dumpable, IsShownForMapsIfItIsNotRoots) {
     prctl(PR_SET_DUMPABLE, 0) = EPERM
   )",
        [](const Dumpable& dumpable) {
-         EXPECT_FALSE(dumpable.IsOutOfReach());
-         EXPECT_SUCCESS(dumpable.ShowForMaps());
-         EXPECT_SUCCESS(dumpable.HideAfterMaps());
-         EXPECT_FALSE(dumpable.StaysRoot());
-         EXPECT_SUCCESS(dumpable.HideAgain());
+         ExpectToStayHidden(dumpable);
          EXPECT_ERROR(dumpable.ShowForMaps(), "failed to become dumpable: Operation not permitted");
          EXPECT_ERROR(dumpable.HideAfterMaps(),
                       "failed to become non-dumpable: Operation not permitted");

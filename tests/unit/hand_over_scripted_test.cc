@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -49,17 +50,8 @@ constexpr const char* kBegin = R"(
     sigprocmask(all)
 )";
 
-std::string CloneCopyOf(const std::string& pid) {
-  return R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = )" +
-         pid + "\n";
-}
-
 std::string Copy(const std::string& pid) {
-  return std::string("memory is copied") + kBegin + CloneCopyOf(pid);
+  return "memory is copied" + test::ClonesCopiedInit(pid);
 }
 
 TEST(HandOver, SaysWhatItNeeds) {
@@ -85,15 +77,13 @@ TEST(HandOverCopy, DoesNotTellTheInitProcessIfTheReportFails) {
   ExpectToLeave(Copy("44") + R"(
     sigprocmask(before)
     write(3, "4") = EPIPE
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to report\n")
+    says "FATAL: failed to report"
     exit(1)
   )",
                 1);
   ExpectToLeave(Copy("44") + R"(
     sigprocmask(before) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to unblock signals: Operation not permitted\n")
+    says "FATAL: failed to unblock signals: Operation not permitted"
     exit(1)
   )",
                 1);
@@ -116,8 +106,7 @@ TEST(HandOverCopy, SaysThatItCouldNotTellOrLeave) {
     sigprocmask(before)
     write(3, "4")
     write(6, "r") = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to send a word to the init process: Operation not permitted\n")
+    says "FATAL: failed to send a word to the init process: Operation not permitted"
     exit(1)
   )",
                 1);
@@ -126,23 +115,14 @@ TEST(HandOverCopy, SaysThatItCouldNotTellOrLeave) {
     write(3, "4")
     write(6, "r")
     prctl(PR_SET_NAME, "leave") = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to leave\n")
+    says "FATAL: failed to leave"
     exit(1)
   )",
                 1);
 }
 
 TEST(HandOverCopy, GoesOnInTheInitProcessAfterTheReport) {
-  EXPECT_EQ(HandItOver(Copy("0") + R"(
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
-  )"),
-            "success");
+  EXPECT_EQ(HandItOver(Copy("0") + test::kCopiedInitGoesOn), "success");
 }
 
 TEST(HandOverCopy, SaysWhatTheInitProcessCannotDo) {
@@ -188,7 +168,7 @@ TEST(HandOverCopy, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
 
 // The session is what "prepare" starts.
 TEST(HandOverCopy, PreparesBeforeItWaits) {
-  const std::string begin = kBegin + CloneCopyOf("0");
+  const std::string begin = kBegin + test::ClonesCopy("0");
   EXPECT_EQ(HandItOver(begin + R"(
     close(6)
     prctl(PR_SET_NAME, "prepare")
@@ -229,56 +209,25 @@ void HandOverAndLog(const std::string& script) {
   log.Fatal(Error::AlreadyReported());  // and nobody is told
 }
 
-/// A debug line on fd 4.
-std::string Line(const std::string& tag, const std::string& pid, const std::string& text) {
-  return "getpid() = " + pid +
-         "\npoll(4, POLLOUT, 0) = POLLOUT\nwrite(4, \"{\\\"level\\\":\\\"debug\\\", \\\"msg\\\": "
-         "\\\"nsexec" +
-         tag + "[" + pid + "]: " + text + "\\\"}\\n\")\n";
+std::string Debug(const std::string& process, const std::string& text) {
+  return "logs 4 debug \"" + process + ": " + text + "\"\n";
 }
 
 TEST(HandOverCopy, TellsWhichProcessLogsAndWhyItHasACopy) {
   const std::string begin =
       std::string("memory is copied") + kBegin +
-      Line("", "42",
-           "the init process has a copy of our memory: this was built with NSEXEC_COPY_MEMORY");
-  HandOverAndLog(begin + CloneCopyOf("0") + R"(
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
-  )" + Line("-2", "44", "init"));
-  const std::string launched = begin + CloneCopyOf("44") + "sigprocmask(before)\n" +
-                               Line("-0", "42", "report") + "write(6, \"r\")\nexit(0)\n";
+      Debug("[42]",
+            "the init process has a copy of our memory: this was built with NSEXEC_COPY_MEMORY");
+  HandOverAndLog(begin + test::ClonesCopy("0") + test::kCopiedInitGoesOn + Debug("-2[44]", "init"));
+  const std::string launched = begin + test::ClonesCopy("44") + "sigprocmask(before)\n" +
+                               Debug("-0[42]", "report") + "write(6, \"r\")\nexit(0)\n";
   test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
 }
 
 // With the same memory.
 
-constexpr const char* kFindThread = R"(
-    uname()
-    prctl(PR_GET_TID_ADDRESS)
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    rseq(a pointer, 32, 0, 0) = ENOSYS
-    sigaltstack(NULL, old)
-)";
-
-#ifdef __GLIBC__
-constexpr const char* kClone =
-    "clone(CLONE_PARENT|CLONE_VM|CLONE_CHILD_CLEARTID|SIGCHLD, tid, function) = ";
-#else
-constexpr const char* kClone = "clone(CLONE_PARENT|CLONE_VM|SIGCHLD, tid, function) = ";
-#endif
-
-std::string Share(const std::string& pid) {
-  return std::string(kBegin) + kFindThread + kClone + pid + "\n";
-}
-
 TEST(HandOverSharedMemory, ReportsAndLeaves) {
-  ExpectToLeave(Share("44") + R"(
+  ExpectToLeave(test::ClonesSharingInit("44") + R"(
     sigprocmask(before)
     write(3, "4")
     prctl(PR_SET_NAME, "leave")
@@ -288,27 +237,25 @@ TEST(HandOverSharedMemory, ReportsAndLeaves) {
 }
 
 TEST(HandOverSharedMemory, SaysThatTheReportFailed) {
-  ExpectToLeave(Share("44") + R"(
+  ExpectToLeave(test::ClonesSharingInit("44") + R"(
     sigprocmask(before)
     write(3, "4") = EPIPE
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to report\n")
+    says "FATAL: failed to report"
     exit(1)
   )",
                 1);
-  ExpectToLeave(Share("44") + R"(
+  ExpectToLeave(test::ClonesSharingInit("44") + R"(
     sigprocmask(before) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to unblock signals: Operation not permitted\n")
+    says "FATAL: failed to unblock signals: Operation not permitted"
     exit(1)
   )",
                 1);
 }
 
 TEST(HandOverSharedMemory, TellsWhichProcessLogs) {
-  const std::string launched = Share("44") +
-                               Line("-0", "42", "the init process shares our memory") +
-                               "sigprocmask(before)\n" + Line("-0", "42", "report") + "exit(0)\n";
+  const std::string launched = test::ClonesSharingInit("44") +
+                               Debug("-0[42]", "the init process shares our memory") +
+                               "sigprocmask(before)\n" + Debug("-0[42]", "report") + "exit(0)\n";
   test::ExpectExit(test::RunInChild([&] { HandOverAndLog(launched); }), 0, "");
 }
 
@@ -316,7 +263,7 @@ TEST(HandOverSharedMemory, TellsWhichProcessLogs) {
 // show.
 
 TEST(HandOverSharedMemory, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
-  ExpectToLeave(Share("0") + R"(
+  ExpectToLeave(test::ClonesSharingInit("0") + R"(
     close(6)
     read(5, 1) = ""
     exit(1)
@@ -325,7 +272,7 @@ TEST(HandOverSharedMemory, EndsTheInitProcessSilentlyWithTheLaunchedOne) {
 }
 
 TEST(HandOverSharedMemory, TakesNoWordForTheEnd) {
-  ExpectToLeave(Share("0") + R"(
+  ExpectToLeave(test::ClonesSharingInit("0") + R"(
     close(6)
     read(5, 1) = "r"
     read(5, 1) = ""
@@ -335,23 +282,20 @@ TEST(HandOverSharedMemory, TakesNoWordForTheEnd) {
 }
 
 TEST(HandOverSharedMemory, SaysThatTheInitProcessCannotWait) {
-  ExpectToLeave(Share("0") + R"(
+  ExpectToLeave(test::ClonesSharingInit("0") + R"(
     close(6)
     read(5, 1) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to wait for the launched process: Operation not permitted\n")
+    says "FATAL: failed to wait for the launched process: Operation not permitted"
     exit(1)
   )",
                 1);
 }
 
 TEST(HandOverSharedMemory, TellsWhichProcessCannotWait) {
-  const std::string script = Share("0") + R"(
+  const std::string script = test::ClonesSharingInit("0") + R"(
     close(6)
     read(5, 1) = EPERM
-    getpid() = 44
-    poll(4, POLLOUT, 300) = POLLOUT
-    write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec-2[44]: failed to wait for the launched process: Operation not permitted\"}\n")
+    logs 4 fatal "-2[44]: failed to wait for the launched process: Operation not permitted"
     exit(1)
   )";
   test::ExpectExit(test::RunInChild([&] { HandOverAndLog(script); }), 1, "");
@@ -361,7 +305,8 @@ TEST(HandOverSharedMemory, TellsWhichProcessCannotWait) {
 
 TEST(HandOverSharedMemory, CopiesWhereItIsRefused) {
   for (const std::string error : {"EPERM", "EINVAL", "ENOSYS", "ENOMEM"}) {
-    EXPECT_EQ(HandItOver(Share(error) + CloneCopyOf("EPERM") + "close(6)\nclose(5)"),
+    EXPECT_EQ(HandItOver(test::ClonesSharingInit(error) + test::ClonesCopy("EPERM") +
+                         "close(6)\nclose(5)"),
               "failed to create the init process: Operation not permitted");
   }
 }
@@ -372,32 +317,25 @@ TEST(HandOverSharedMemory, CopiesWhereThreadStateCouldNotBeRestored) {
     prctl(PR_GET_TID_ADDRESS) = EINVAL
     get_robust_list()
     gettid() = 42
-  )" + CloneCopyOf("EPERM") +
+  )" + test::ClonesCopy("EPERM") +
                        "close(6)\nclose(5)"),
             "failed to create the init process: Operation not permitted");
 }
 
 TEST(HandOverSharedMemory, LogsWhyThereIsACopy) {
-  const std::string end = CloneCopyOf("0") + R"(
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
-  )" + Line("-2", "44", "init");
-  HandOverAndLog(Share("EPERM") +
-                 Line("", "42",
-                      "the init process has a copy of our memory: a process that shares memory is "
-                      "refused") +
+  const std::string end = test::ClonesCopy("0") + test::kCopiedInitGoesOn + Debug("-2[44]", "init");
+  HandOverAndLog(test::ClonesSharingInit("EPERM") +
+                 Debug("[42]",
+                       "the init process has a copy of our memory: a process that shares memory is "
+                       "refused") +
                  end);
   HandOverAndLog(
       std::string(kBegin) +
       "uname()\nprctl(PR_GET_TID_ADDRESS) = EINVAL\nget_robust_list() = ENOSYS\n"
       "gettid() = 42\n" +
-      Line("", "42",
-           "the init process has a copy of our memory: the kernel does not tell where it "
-           "clears the thread id") +
+      Debug("[42]",
+            "the init process has a copy of our memory: the kernel does not tell where it "
+            "clears the thread id") +
       end);
 }
 

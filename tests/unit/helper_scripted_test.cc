@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -14,42 +15,22 @@ namespace {
 
 using test::ScriptedKernel;
 
-Bootstrap WithMaps() {
-  Bootstrap bootstrap;
-  bootstrap.clone_flags = CLONE_NEWUSER;
-  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 10\n").value();
-  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 20\n").value();
-  return bootstrap;
-}
-
-constexpr const char* kBegin = R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = PROC_SUPER_MAGIC
+const std::string kMakesPipes = test::OpensProc() + R"(
     pipe2(O_CLOEXEC) = [5, 6]
     pipe2(O_CLOEXEC) = [7, 8]
     getpid() = 42
-    sigprocmask(all)
 )";
-
-std::string CloneCopyOf(const std::string& clone, const std::string& pid) {
-  return R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone()" +
-         clone + ", NULL) = " + pid + "\n";
-}
+const std::string kBegin = kMakesPipes + "sigprocmask(all)\n";
 
 /// A helper with a copy of the memory.
 std::string Start(const std::string& pid) {
-  return kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", pid) +
-         (pid == "43" ? "sigprocmask(before)\nclose(8)\n" : "");
+  return kBegin + test::ClonesCopy(pid) + (pid == "43" ? "sigprocmask(before)\nclose(8)\n" : "");
 }
 
 /// A helper with the same memory.
 std::string Share(const std::string& pid) {
-  return kBegin + std::string("uname()\nclone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = ") +
-         pid + (pid == "43" ? "\nsigprocmask(before)\nclose(8)\n" : "\n");
+  return kBegin + "uname()\nclone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = " + pid +
+         (pid == "43" ? "\nsigprocmask(before)\nclose(8)\n" : "\n");
 }
 
 /// What the launched process closes in the end.
@@ -70,7 +51,7 @@ struct Options {
 std::string StartAndWrite(const std::string& script, const Options& options = {}) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
-  const Bootstrap bootstrap = WithMaps();
+  const Bootstrap bootstrap = test::WithMaps();
   Log log("FATAL: ");
   if (options.log_fd >= 0) log.SendTo(options.log_fd);
   Result<Helper> helper =
@@ -130,17 +111,13 @@ TEST(Helper, SaysWhatFailed) {
     close(8)
   )" + kEnd),
             "failed to create the helper: Operation not permitted");
-  EXPECT_EQ(StartAndWrite(R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = PROC_SUPER_MAGIC
+  EXPECT_EQ(StartAndWrite(test::OpensProc() + R"(
     pipe2(O_CLOEXEC) = EPERM
     close(3)
   )"),
             "failed to create a pipe from the launched process to the helper: Operation not "
             "permitted");
-  EXPECT_EQ(StartAndWrite(R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = PROC_SUPER_MAGIC
+  EXPECT_EQ(StartAndWrite(test::OpensProc() + R"(
     pipe2(O_CLOEXEC) = [5, 6]
     pipe2(O_CLOEXEC) = EPERM
     close(6)
@@ -149,17 +126,12 @@ TEST(Helper, SaysWhatFailed) {
   )"),
             "failed to create a pipe from the helper to the launched process: Operation not "
             "permitted");
-  EXPECT_EQ(StartAndWrite(R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = PROC_SUPER_MAGIC
-    pipe2(O_CLOEXEC) = [5, 6]
-    pipe2(O_CLOEXEC) = [7, 8]
-    getpid() = 42
+  EXPECT_EQ(StartAndWrite(kMakesPipes + R"(
     sigprocmask(all) = EPERM
     close(8)
   )" + std::string(kEnd)),
             "failed to block signals: Operation not permitted");
-  EXPECT_EQ(StartAndWrite(kBegin + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + R"(
+  EXPECT_EQ(StartAndWrite(kBegin + test::ClonesCopy("43") + R"(
     sigprocmask(before) = EPERM
     close(8)
   )" + kEnd),
@@ -170,8 +142,8 @@ TEST(Helper, SaysWhatFailed) {
 
 TEST(Helper, IsReapedIfItIsAChild) {
   const Options child = {.kinship = Kinship::kChild};
-  const std::string start =
-      kBegin + CloneCopyOf("SIGCHLD", "43") + "sigprocmask(before)\nclose(8)\nwrite(6, \"w\")\n";
+  const std::string start = kBegin + test::ClonesCopy("43", "SIGCHLD") +
+                            "sigprocmask(before)\nclose(8)\nwrite(6, \"w\")\n";
   EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"m\"\nwaitpid(43) = 0\n" + kEnd, child),
             "success");
   EXPECT_EQ(StartAndWrite(start + "read(7, 1) = \"m\"\nwaitpid(43) = ECHILD\n" + kEnd, child),
@@ -212,7 +184,7 @@ TEST(Helper, IsGoneWithOurMemoryBeforeWeGoOn) {
 }
 
 TEST(Helper, SharesOurMemoryAsAChildToo) {
-  EXPECT_EQ(StartAndWrite(kBegin + std::string(R"(
+  EXPECT_EQ(StartAndWrite(kBegin + R"(
     uname()
     clone(CLONE_VM|SIGCHLD, NULL, function) = 43
     sigprocmask(before)
@@ -221,7 +193,7 @@ TEST(Helper, SharesOurMemoryAsAChildToo) {
     read(7, 1) = "m"
     read(7, 1) = ""
     waitpid(43) = 0
-  )") + kEnd,
+  )" + kEnd,
                           {.kinship = Kinship::kChild, .out_of_reach = true}),
             "success");
 }
@@ -242,8 +214,7 @@ TEST(Helper, IsNotBlamedForItsEndOnceItHasSaidWhatFailed) {
 TEST(Helper, IsNotLeftWithOurMemory) {
   for (const std::string answer : {"EPERM", "\"m\"\nread(7, 1) = EPERM"}) {
     const std::string script = Share("43") + "write(6, \"w\")\nread(7, 1) = " + answer + R"(
-      poll(2, POLLOUT, 300) = POLLOUT
-      write(2, "FATAL: failed to wait for the helper: Operation not permitted\n")
+      says "FATAL: failed to wait for the helper: Operation not permitted"
       exit(1)
     )";
     test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, kOutOfReach); }),
@@ -258,13 +229,11 @@ TEST(Helper, HasACopyWhereSharingIsRefusedOrUnsound) {
     write(6, "w")
     read(7, 1) = "m"
   )" + std::string(kEnd);
-  EXPECT_EQ(
-      StartAndWrite(Share("EPERM") + CloneCopyOf("CLONE_PARENT|SIGCHLD", "43") + end, kOutOfReach),
-      "success");
+  EXPECT_EQ(StartAndWrite(Share("EPERM") + test::ClonesCopy("43") + end, kOutOfReach), "success");
   for (const std::string machine :
        {"memory is copied", "there is a sanitizer", "there is a shadow stack"}) {
     std::string script = machine + kBegin;
-    script += CloneCopyOf("CLONE_PARENT|SIGCHLD", "43");
+    script += test::ClonesCopy("43");
     script += end;
     EXPECT_EQ(StartAndWrite(script, kOutOfReach), "success");
   }
@@ -272,11 +241,9 @@ TEST(Helper, HasACopyWhereSharingIsRefusedOrUnsound) {
 
 TEST(Helper, LogsWhyItHasACopy) {
   const auto line = [](const std::string& why) {
-    return "getpid() = 42\npoll(9, POLLOUT, 0) = POLLOUT\nwrite(9, \"{\\\"level\\\":\\\"debug\\\", "
-           "\\\"msg\\\": \\\"nsexec[42]: the helper has a copy of our memory: " +
-           why + "\\\"}\\n\")\n";
+    return "logs 9 debug \"[42]: the helper has a copy of our memory: " + why + "\"\n";
   };
-  const std::string end = CloneCopyOf("CLONE_PARENT|SIGCHLD", "EPERM") + "close(8)\n" + kEnd;
+  const std::string end = test::ClonesCopy("EPERM") + "close(8)\n" + kEnd;
   EXPECT_EQ(StartAndWrite(kBegin + line("others could get at its privileges") + end, {.log_fd = 9}),
             "failed to create the helper: Operation not permitted");
   EXPECT_EQ(StartAndWrite(Share("EPERM") + line("a process that shares memory is refused") + end,
@@ -288,25 +255,20 @@ TEST(Helper, LogsWhyItHasACopy) {
 void FailToStart(const std::string& script) {
   const ScriptedKernel kernel(script);
   const Result<OwnProc> proc = OwnProc::Open();
-  const Bootstrap bootstrap = WithMaps();
+  const Bootstrap bootstrap = test::WithMaps();
   Log log("FATAL: ");
   log.SendTo(9);
   log.Fatal(Helper::Start(bootstrap, proc.value(), Kinship::kSibling, true, log).error());
 }
 
 TEST(Helper, GivesTheLaunchedProcessANumberOnceThereAreTwo) {
-  const auto line = [](const std::string& name, const std::string& what) {
-    return "getpid() = 42\npoll(9, POLLOUT, 300) = POLLOUT\nwrite(9, "
-           "\"{\\\"level\\\":\\\"fatal\\\", "
-           "\\\"msg\\\": \\\"" +
-           name + "[42]: failed to " + what + ": Operation not permitted\\\"}\\n\")\nclose(3)\n";
+  const auto line = [](const std::string& process, const std::string& what) {
+    return "logs 9 fatal \"" + process + ": failed to " + what +
+           ": Operation not permitted\"\nclose(3)\n";
   };
-  FailToStart(R"(
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-    fstatfs(3) = PROC_SUPER_MAGIC
-    pipe2(O_CLOEXEC) = EPERM
-  )" + line("nsexec", "create a pipe from the launched process to the helper"));
-  FailToStart(kBegin + std::string(R"(
+  FailToStart(test::OpensProc() + "pipe2(O_CLOEXEC) = EPERM\n" +
+              line("[42]", "create a pipe from the launched process to the helper"));
+  FailToStart(kBegin + R"(
     uname()
     clone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = 43
     sigprocmask(before) = EPERM
@@ -314,10 +276,16 @@ TEST(Helper, GivesTheLaunchedProcessANumberOnceThereAreTwo) {
     close(7)
     close(6)
     close(5)
-  )") + line("nsexec-0", "unblock signals"));
+  )" + line("-0[42]", "unblock signals"));
 }
 
 // The helper's own side, which ends in exit.
+
+const std::string kIsAsked = R"(
+    close(6)
+    read(5, 1) = "w"
+)";
+const std::string kWritesMaps = kIsAsked + test::WritesMaps();
 
 void ExpectHelper(const std::string& script, int status) {
   test::ExpectExit(
@@ -326,15 +294,7 @@ void ExpectHelper(const std::string& script, int status) {
 }
 
 TEST(HelperProcess, ClosesTheOtherEndAndWritesBothMaps) {
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
+  ExpectHelper(kWritesMaps + R"(
     write(8, "m")
     exit(0)
   )",
@@ -356,8 +316,7 @@ TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
     close(6)
     read(5, 1) = "W"
     poll(5, 0, 0) = 0
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: the launched process made an unknown request\n")
+    says "FATAL: the launched process made an unknown request"
     write(8, "f")
     exit(1)
   )",
@@ -365,15 +324,7 @@ TEST(HelperProcess, TakesTheLaunchedProcessAtItsWordOnly) {
 }
 
 TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
+  ExpectHelper(kWritesMaps + R"(
     write(8, "m") = EPIPE
     exit(0)
   )",
@@ -381,13 +332,10 @@ TEST(HelperProcess, EndsSilentlyIfNobodyHearsThatItIsDone) {
 }
 
 TEST(HelperProcess, SaysWhyBeforeItAnswers) {
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
+  ExpectHelper(kIsAsked + R"(
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EPERM
     poll(5, 0, 0) = 0
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
+    says "FATAL: failed to open uid_map: Operation not permitted"
     write(8, "f")
     exit(1)
   )",
@@ -395,9 +343,7 @@ TEST(HelperProcess, SaysWhyBeforeItAnswers) {
 }
 
 TEST(HelperProcess, SaysNothingIfTheLaunchedProcessHasEndedMeanwhile) {
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
+  ExpectHelper(kIsAsked + R"(
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = ESRCH
     poll(5, 0, 0) = POLLHUP
     exit(1)
@@ -410,8 +356,7 @@ TEST(HelperProcess, WritesNothingWithoutARequest) {
     close(6)
     read(5, 1) = EPERM
     poll(5, 0, 0) = 0
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to wait for the launched process: Operation not permitted\n")
+    says "FATAL: failed to wait for the launched process: Operation not permitted"
     write(8, "f")
     exit(1)
   )",
@@ -428,15 +373,7 @@ TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
     exit(1)
   )",
                1);
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
+  ExpectHelper(kWritesMaps + R"(
     write(8, "m") = EPERM
     poll(5, 0, 0) = POLLHUP
     exit(1)
@@ -446,14 +383,11 @@ TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
 
 TEST(HelperProcess, TakesNothingButAHangUpForAnEnd) {
   for (const std::string events : {"EPERM", "0", "POLLERR"}) {
-    ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
+    ExpectHelper(kIsAsked + R"(
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EPERM
     poll(5, 0, 0) = )" +
                      events + R"(
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to open uid_map: Operation not permitted\n")
+    says "FATAL: failed to open uid_map: Operation not permitted"
     write(8, "f")
     exit(1)
   )",
@@ -462,15 +396,7 @@ TEST(HelperProcess, TakesNothingButAHangUpForAnEnd) {
 }
 
 TEST(HelperProcess, SaysByItsEndThatItIsDoneWithTheSameMemory) {
-  const std::string script = Share("0") + R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
+  const std::string script = Share("0") + kWritesMaps + R"(
     exit(0)
   )";
   test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << StartAndWrite(script, kOutOfReach); }),
@@ -478,19 +404,10 @@ TEST(HelperProcess, SaysByItsEndThatItIsDoneWithTheSameMemory) {
 }
 
 TEST(HelperProcess, SaysThatItCannotTellThatItIsDone) {
-  ExpectHelper(R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
+  ExpectHelper(kWritesMaps + R"(
     write(8, "m") = EPERM
     poll(5, 0, 0) = 0
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to send a word to the launched process: Operation not permitted\n")
+    says "FATAL: failed to send a word to the launched process: Operation not permitted"
     write(8, "f") = EPERM
     exit(1)
   )",
@@ -498,18 +415,8 @@ TEST(HelperProcess, SaysThatItCannotTellThatItIsDone) {
 }
 
 TEST(HelperProcess, LogsWhatItHasDone) {
-  const std::string script = Share("0") + R"(
-    close(6)
-    read(5, 1) = "w"
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
-    getpid() = 43
-    poll(9, POLLOUT, 0) = POLLOUT
-    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec-1[43]: wrote the id maps of process 42\"}\n")
+  const std::string script = Share("0") + kWritesMaps + R"(
+    logs 9 debug "-1[43]: wrote the id maps of process 42"
     exit(0)
   )";
   test::ExpectExit(test::RunInChild([&] {

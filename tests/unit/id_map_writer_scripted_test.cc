@@ -4,6 +4,7 @@
 
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -13,26 +14,12 @@ namespace {
 
 using test::ScriptedKernel;
 
-constexpr std::string_view kOpenProc = R"(
-  openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-  fstatfs(3) = PROC_SUPER_MAGIC
-)";
-
-/// A bootstrap of a whole range of ids, which takes a process outside.
-Bootstrap WithMaps() {
-  Bootstrap bootstrap;
-  bootstrap.clone_flags = CLONE_NEWUSER;
-  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 10\n").value();
-  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 20\n").value();
-  return bootstrap;
-}
-
 enum class Writer { kHelper, kLaunchedProcess };
 
 /// What WriteIdMaps says when the kernel does as `script` says.
 std::string Write(const Bootstrap& bootstrap, const std::string& script,
                   Writer writer = Writer::kHelper) {
-  const ScriptedKernel kernel(std::string(kOpenProc) + script + "\nclose(3)");
+  const ScriptedKernel kernel(test::OpensProc() + script + "\nclose(3)");
   const Result<OwnProc> proc = OwnProc::Open();
   const BlockedSignals signals;
   const MappingTools tools = {.signals = writer == Writer::kHelper ? &signals : nullptr};
@@ -40,38 +27,20 @@ std::string Write(const Bootstrap& bootstrap, const std::string& script,
 }
 
 TEST(WriteIdMaps, WritesUidsThenGids) {
-  EXPECT_EQ(Write(WithMaps(), R"(
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
-  )"),
-            "success");
+  EXPECT_EQ(Write(test::WithMaps(), test::WritesMaps()), "success");
 }
 
-constexpr const char* kDenied = R"(
-    openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "deny")
-    close(4)
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 10\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 20\n")
-    close(4)
-)";
+const std::string kDenied = test::Writes("setgroups", "deny") + test::WritesMaps();
 
 TEST(WriteIdMaps, DeniesSetgroupsFirstIfRootless) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.rootless_euid = true;
   EXPECT_EQ(Write(bootstrap, kDenied), "success");
   EXPECT_EQ(Write(bootstrap, kDenied, Writer::kLaunchedProcess), "success");
 }
 
 TEST(WriteIdMaps, DoesNotDenySetgroupsIfTheyAreAskedFor) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.rootless_euid = true;
   bootstrap.setgroups = true;
   EXPECT_EQ(Write(bootstrap, "openat(3, \"uid_map\", O_WRONLY|O_CLOEXEC) = EPERM"),
@@ -79,7 +48,7 @@ TEST(WriteIdMaps, DoesNotDenySetgroupsIfTheyAreAskedFor) {
 }
 
 TEST(WriteIdMaps, DoesWithoutAKernelThatKnowsSetgroups) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.rootless_euid = true;
   EXPECT_EQ(Write(bootstrap, R"(
     openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = ENOENT
@@ -91,7 +60,7 @@ TEST(WriteIdMaps, DoesWithoutAKernelThatKnowsSetgroups) {
 }
 
 TEST(WriteIdMaps, WritesNoMapIfSetgroupsCannotBeDenied) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.rootless_euid = true;
   EXPECT_EQ(Write(bootstrap, "openat(3, \"setgroups\", O_WRONLY|O_CLOEXEC) = EPERM"),
             "failed to open setgroups: Operation not permitted");
@@ -121,14 +90,14 @@ constexpr const char* kRefusedThenTools = R"(
 )";
 
 TEST(WriteIdMaps, RunsTheToolsWhereItIsNotPermitted) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.uid_map_tool = "/bin/newuidmap";
   bootstrap.gid_map_tool = "/bin/newgidmap";
   EXPECT_EQ(Write(bootstrap, kRefusedThenTools), "success");
 }
 
 TEST(WriteIdMaps, RunsNoToolForAnyOtherError) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.uid_map_tool = "/bin/newuidmap";
   for (const std::string error : {"EACCES", "EINVAL", "EIO"}) {
     EXPECT_NE(Write(bootstrap, "openat(3, \"uid_map\", O_WRONLY|O_CLOEXEC) = " + error), "success");
@@ -147,19 +116,19 @@ constexpr const char* kRefused = R"(
 )";
 
 TEST(WriteIdMaps, RunsNoToolWithoutAPath) {
-  EXPECT_EQ(Write(WithMaps(), kRefused),
+  EXPECT_EQ(Write(test::WithMaps(), kRefused),
             "failed to write \"0 1000 10\n\" to uid_map: Operation not permitted");
 }
 
 TEST(WriteIdMaps, RunsNoToolInside) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.uid_map_tool = "/bin/newuidmap";
   EXPECT_EQ(Write(bootstrap, kRefused, Writer::kLaunchedProcess),
             "failed to write \"0 1000 10\n\" to uid_map: Operation not permitted");
 }
 
 TEST(WriteIdMaps, RefusesAMapThatIsWrittenInPart) {
-  EXPECT_EQ(Write(WithMaps(), R"(
+  EXPECT_EQ(Write(test::WithMaps(), R"(
     openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
     write(4, "0 1000 10\n") = 9
     close(4)
@@ -168,7 +137,7 @@ TEST(WriteIdMaps, RefusesAMapThatIsWrittenInPart) {
 }
 
 TEST(MayWriteOwnMaps, OnlyItsOwnIdsAndWithoutSetgroups) {
-  Bootstrap bootstrap = WithMaps();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.rootless_euid = true;
   bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 1\n").value();
   bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 1\n").value();

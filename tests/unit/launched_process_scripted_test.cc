@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -14,10 +15,7 @@ namespace {
 
 using test::ScriptedKernel;
 
-constexpr const char* kOpenProc = R"(
-  openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 3
-  fstatfs(3) = PROC_SUPER_MAGIC
-)";
+const std::string kOpenProc = test::OpensProc();
 
 /// What EnterNamespaces says, "pid N" with the helper's, "pid 0" without one.
 std::string Enter(const Bootstrap& bootstrap, const std::string& script, int log_fd = -1,
@@ -52,7 +50,7 @@ TEST(EnterNamespaces, WritesTheOomScoreBeforeAnythingElse) {
   Bootstrap bootstrap;
   bootstrap.oom_score_adj = "-999";
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + R"(
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "-999")
     close(4)
@@ -98,7 +96,7 @@ TEST(EnterNamespaces, OpensTimeOffsetsFirstAndWritesThemLast) {
   bootstrap.clone_flags = CLONE_NEWTIME;
   bootstrap.time_offsets = "boottime 7 0\n";
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + R"(
     openat(3, "timens_offsets", O_WRONLY|O_CLOEXEC) = 4
     prctl(PR_SET_DUMPABLE, 0)
   )" + kJoinOne + R"(
@@ -138,27 +136,25 @@ TEST(EnterNamespaces, MustTakeItsIds) {
             "failed to give up the supplementary groups: Operation not permitted");
 }
 
+std::string WritesSingleMap(const std::string& uid, const std::string& gid) {
+  return "getpid() = 42" + test::Writes("setgroups", "deny") +
+         test::Writes("uid_map", "0 " + uid + " 1\\n") +
+         test::Writes("gid_map", "0 " + gid + " 1\\n");
+}
+
 TEST(EnterNamespaces, WritesASingleMapItself) {
   Bootstrap bootstrap;
   bootstrap.clone_flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID;
   bootstrap.rootless_euid = true;
   bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 1\n").value();
   bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 1\n").value();
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + R"(
     geteuid() = 1000
     geteuid() = 1000
     getegid() = 2000
     unshare(CLONE_NEWUSER)
-    getpid() = 42
-    openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "deny")
-    close(4)
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 1000 1\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 2000 1\n")
-    close(4)
+)" + WritesSingleMap("1000", "2000") +
+                                 R"(
     setresuid(0)
     unshare(CLONE_NEWNET|CLONE_NEWPID)
     setresgid(0)
@@ -174,23 +170,14 @@ TEST(EnterNamespaces, HidesRootThatWritesASingleMapItself) {
   bootstrap.rootless_euid = true;
   bootstrap.uid_map = ParseIdMap("UIDMAP", "0 0 1\n").value();
   bootstrap.gid_map = ParseIdMap("GIDMAP", "0 0 1\n").value();
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0)
     geteuid() = 0
     getegid() = 0
     unshare(CLONE_NEWUSER)
-    getpid() = 42
-    openat(3, "setgroups", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "deny")
-    close(4)
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 0 1\n")
-    close(4)
-    openat(3, "gid_map", O_WRONLY|O_CLOEXEC) = 4
-    write(4, "0 0 1\n")
-    close(4)
+)" + WritesSingleMap("0", "0") + R"(
     geteuid() = 0
     setresuid(0)
     prctl(PR_SET_DUMPABLE, 1)
@@ -203,106 +190,87 @@ TEST(EnterNamespaces, HidesRootThatWritesASingleMapItself) {
 // With a helper: it is cloned before anything is joined, and only a caller that is not root opens a
 // window.
 
-Bootstrap WithHelper() {
-  Bootstrap bootstrap;
-  bootstrap.clone_flags = CLONE_NEWUSER;
-  bootstrap.uid_map = ParseIdMap("UIDMAP", "0 1000 10\n").value();
-  bootstrap.gid_map = ParseIdMap("GIDMAP", "0 2000 20\n").value();
-  return bootstrap;
-}
-
-constexpr const char* kCopyHelper = R"(
+constexpr const char* kMakesPipes = R"(
     pipe2(O_CLOEXEC) = [10, 11]
     pipe2(O_CLOEXEC) = [12, 13]
     getpid() = 42
     sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 43
+)";
+
+constexpr const char* kHasHelper = R"(
     sigprocmask(before)
     close(13)
 )";
 
-constexpr const char* kClose = "close(12)\nclose(11)\nclose(10)\nclose(3)\n";
+const std::string kCopyHelper = kMakesPipes + test::ClonesCopy("43") + kHasHelper;
 
-constexpr const char* kEnd = R"(
-    setresuid(0)
-    setresgid(0)
-    close(12)
-    close(11)
-    close(10)
-    close(3)
-)";
+const std::string kClose = "close(12)\nclose(11)\nclose(10)\nclose(3)\n";
 
-constexpr const char* kEndAfterJoin = R"(
-    setresuid(0)
-    setresgid(0)
-    prctl(PR_SET_DUMPABLE, 0)
-    close(12)
-    close(11)
-    close(10)
-    close(3)
-)";
+const std::string kEnd = "setresuid(0)\nsetresgid(0)\n" + kClose;
 
-constexpr const char* kShareHelper = R"(
+const std::string kEndAfterJoin =
+    "setresuid(0)\nsetresgid(0)\nprctl(PR_SET_DUMPABLE, 0)\n" + kClose;
+
+constexpr const char* kHidesRoot = R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0)
-    pipe2(O_CLOEXEC) = [10, 11]
-    pipe2(O_CLOEXEC) = [12, 13]
-    getpid() = 42
-    sigprocmask(all)
+)";
+
+/// Up to where the helper, which shares memory, is asked for maps.
+const std::string kShareHelper = kOpenProc + kHidesRoot + kMakesPipes + R"(
     uname()
     clone(CLONE_PARENT|CLONE_VM|SIGCHLD, NULL, function) = 43
-    sigprocmask(before)
-    close(13)
+)" + kHasHelper + "unshare(CLONE_NEWUSER)\n";
+
+/// The same of one with a copy, which has written them.
+constexpr const char* kCopyWritesMaps = R"(
+    unshare(CLONE_NEWUSER)
+    write(11, "w")
+    read(12, 1) = "m"
+)";
+
+/// And of one that shares memory, whose end is waited for.
+const std::string kShareWritesMaps = kShareHelper + R"(
+    write(11, "w")
+    read(12, 1) = "m"
+    read(12, 1) = ""
 )";
 
 // Until the helper is gone, no other process may get at the memory that it shares. Until the
 // process is another user, a process with root's uid but without its capabilities may get at
 // nothing.
 TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
-    read(12, 1) = ""
+  EXPECT_EQ(Enter(test::WithMaps(), kShareWritesMaps + R"(
     geteuid() = 65534
   )" + kEnd),
             "pid 43");
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
-    read(12, 1) = ""
+  EXPECT_EQ(Enter(test::WithMaps(), kShareWritesMaps + R"(
     geteuid() = 0
     setresuid(0)
     prctl(PR_SET_DUMPABLE, 1)
     setresgid(0)
   )" + kClose),
             "pid 43");
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
+  EXPECT_EQ(Enter(test::WithMaps(), kShareHelper + R"(
     write(11, "w")
     read(12, 1) = "f"
     read(12, 1) = ""
   )" + kClose),
             "reported");
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
+  EXPECT_EQ(Enter(test::WithMaps(), kShareHelper + R"(
     write(11, "w") = EPIPE
     read(12, 1) = ""
     read(12, 1) = ""
   )" + kClose),
             "the helper ended before it had written the id maps");
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(test::WithMaps(), kOpenProc + R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = EPERM
     close(3)
   )"),
             "failed to find out whether we are dumpable: Operation not permitted");
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + R"(
+  EXPECT_EQ(Enter(test::WithMaps(), kOpenProc + R"(
     geteuid() = 0
     prctl(PR_GET_DUMPABLE) = 1
     prctl(PR_SET_DUMPABLE, 0) = EPERM
@@ -313,11 +281,7 @@ TEST(EnterNamespaces, IsNotDumpableUntilRootIsSomebodyElse) {
 
 // Which nobody is told of: it is not hidden from others any more, and it is not who it is to be.
 TEST(EnterNamespaces, EndsIfItCannotBeDumpableAgain) {
-  EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
-    read(12, 1) = ""
+  EXPECT_EQ(Enter(test::WithMaps(), kShareWritesMaps + R"(
     geteuid() = 0
     setresuid(0)
     prctl(PR_SET_DUMPABLE, 1) = EPERM
@@ -327,85 +291,63 @@ TEST(EnterNamespaces, EndsIfItCannotBeDumpableAgain) {
 
 TEST(EnterNamespaces, SaysWhichProcessCannotWaitForTheHelpersEnd) {
   // The helper keeps the log, and not a copy of it.
-  const std::string script = std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
+  const std::string script = kShareHelper + R"(
     write(11, "w")
     read(12, 1) = "m"
     read(12, 1) = EPERM
-    getpid() = 42
-    poll(9, POLLOUT, 300) = POLLOUT
-    write(9, "{\"level\":\"fatal\", \"msg\": \"nsexec-0[42]: failed to wait for the helper: Operation not permitted\"}\n")
+    logs 9 fatal "-0[42]: failed to wait for the helper: Operation not permitted"
     exit(1)
   )";
-  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << Enter(WithHelper(), script, 9); }), 1,
-                   "");
+  test::ExpectExit(test::RunInChild([&] { ADD_FAILURE() << Enter(test::WithMaps(), script, 9); }),
+                   1, "");
 }
 
 TEST(EnterNamespaces, HasAChildForAHelperIfSoAsked) {
-  std::string script = std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
-    read(12, 1) = ""
+  std::string script = kShareWritesMaps + R"(
     waitpid(43) = 0
     geteuid() = 65534
   )" + kEnd;
   script.replace(script.find("CLONE_PARENT|"), std::string("CLONE_PARENT|").size(), "");
-  EXPECT_EQ(Enter(WithHelper(), script, -1, Kinship::kChild), "pid 43");
+  EXPECT_EQ(Enter(test::WithMaps(), script, -1, Kinship::kChild), "pid 43");
 }
 
 // Its files in /proc would be out of the helper's reach, or were never meant to be in it.
 TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
   for (const std::string caller : {"geteuid() = 1000", "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 0",
                                    "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 2"}) {
-    EXPECT_EQ(Enter(WithHelper(), std::string(kOpenProc) + caller + kCopyHelper + R"(
-      unshare(CLONE_NEWUSER)
-      write(11, "w")
-      read(12, 1) = "m"
-    )" + kEnd),
+    EXPECT_EQ(Enter(test::WithMaps(), kOpenProc + caller + kCopyHelper + kCopyWritesMaps + kEnd),
               "pid 43");
   }
 }
 
 TEST(EnterNamespaces, IsNotDumpableEitherWhereNothingIsShared) {
-  EXPECT_EQ(Enter(WithHelper(), std::string("memory is copied") + kOpenProc + R"(
-    geteuid() = 0
-    prctl(PR_GET_DUMPABLE) = 1
-    prctl(PR_SET_DUMPABLE, 0)
-  )" + kCopyHelper + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
+  EXPECT_EQ(Enter(test::WithMaps(), std::string("memory is copied") + kOpenProc + kHidesRoot +
+                                        kCopyHelper + kCopyWritesMaps + R"(
     geteuid() = 65534
   )" + kEnd),
             "pid 43");
 }
 
 TEST(EnterNamespaces, OpensNoWindowForRoot) {
-  Bootstrap bootstrap = WithHelper();
+  Bootstrap bootstrap = test::WithMaps();
   JoinOne(bootstrap);
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" +
-                                 kCopyHelper + kJoinOne + R"(
-    unshare(CLONE_NEWUSER)
-    write(11, "w")
-    read(12, 1) = "m"
-  )" + kEndAfterJoin),
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
+                                 kJoinOne + kCopyWritesMaps + kEndAfterJoin),
             "pid 43");
 }
 
 TEST(EnterNamespaces, OpensAWindowForWhoIsNotRoot) {
-  Bootstrap bootstrap = WithHelper();
+  Bootstrap bootstrap = test::WithMaps();
   JoinOne(bootstrap);
-  EXPECT_EQ(
-      Enter(bootstrap, std::string(kOpenProc) + "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" +
-                           kCopyHelper + kJoinOne + R"(
+  EXPECT_EQ(Enter(bootstrap, kOpenProc + "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" +
+                                 kCopyHelper + kJoinOne + R"(
     unshare(CLONE_NEWUSER)
     prctl(PR_SET_DUMPABLE, 1)
     write(11, "w")
     read(12, 1) = "m"
     prctl(PR_SET_DUMPABLE, 0)
   )" + kEndAfterJoin),
-      "pid 43");
+            "pid 43");
 }
 
 /// The outcome of a script with one answer changed to EPERM, behind which only `clean_up` follows.
@@ -417,11 +359,10 @@ std::string EnterUpTo(const Bootstrap& bootstrap, const std::string& script,
 }
 
 TEST(EnterNamespaces, EndsIfItCannotOpenOrCloseTheWindow) {
-  Bootstrap bootstrap = WithHelper();
+  Bootstrap bootstrap = test::WithMaps();
   JoinOne(bootstrap);
-  const std::string script = std::string(kOpenProc) +
-                             "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" + kCopyHelper +
-                             kJoinOne + R"(
+  const std::string script =
+      kOpenProc + "geteuid() = 1000\nprctl(PR_SET_DUMPABLE, 0)" + kCopyHelper + kJoinOne + R"(
     unshare(CLONE_NEWUSER)
     prctl(PR_SET_DUMPABLE, 1)
     write(11, "w")
@@ -442,7 +383,7 @@ TEST(EnterNamespaces, EndsWithTheFirstStepThatFails) {
   bootstrap.time_offsets = "boottime 7 0\n";
   bootstrap.joins[0] = {{"user", CLONE_NEWUSER}, "/n/user"};
   bootstrap.join_count = 1;
-  const std::string script = std::string(kOpenProc) + R"(
+  const std::string script = kOpenProc + R"(
     openat(3, "oom_score_adj", O_WRONLY|O_CLOEXEC) = 4
     write(4, "500")
     close(4)
@@ -489,54 +430,41 @@ TEST(EnterNamespaces, EndsWithTheFirstStepThatFails) {
 }
 
 TEST(EnterNamespaces, HasANumberInTheLogOnceThereIsAHelper) {
-  Bootstrap bootstrap = WithHelper();
+  Bootstrap bootstrap = test::WithMaps();
   JoinOne(bootstrap);
   std::string copy_helper = kCopyHelper;
-  copy_helper.insert(copy_helper.find("prctl"), R"(getpid() = 42
-    poll(9, POLLOUT, 0) = POLLOUT
-    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: the helper has a copy of our memory: others could get at its privileges\"}\n")
+  copy_helper.insert(copy_helper.find("prctl"), R"(
+    logs 9 debug "[42]: the helper has a copy of our memory: others could get at its privileges"
   )");
   EXPECT_EQ(
-      Enter(bootstrap,
-            std::string(kOpenProc) + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" + copy_helper + R"(
+      Enter(bootstrap, kOpenProc + "geteuid() = 0\nprctl(PR_SET_DUMPABLE, 0)" + copy_helper + R"(
     openat(AT_FDCWD, "/n/net", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = 7
     setns(7, CLONE_NEWNET)
-    getpid() = 42
-    poll(9, POLLOUT, 0) = POLLOUT
-    write(9, "{\"level\":\"debug\", \"msg\": \"nsexec-0[42]: joined net namespace /n/net\"}\n")
+    logs 9 debug "-0[42]: joined net namespace /n/net"
     close(7)
     unshare(CLONE_NEWUSER)
     write(11, "w")
     read(12, 1) = "f"
-    close(12)
-    close(11)
-    close(10)
-    close(3)
-  )",
+  )" + kClose,
             9),
       "reported");
 }
 
 TEST(EnterNamespaces, EndsIfThereIsNoHelperToBeHad) {
-  EXPECT_EQ(EnterUpTo(WithHelper(), std::string(kOpenProc) + "geteuid() = 1000\npipe2(O_CLOEXEC)\n",
+  EXPECT_EQ(EnterUpTo(test::WithMaps(), kOpenProc + "geteuid() = 1000\npipe2(O_CLOEXEC)\n",
                       "pipe2(O_CLOEXEC)", "close(3)"),
             "failed to create a pipe from the launched process to the helper: Operation not "
             "permitted");
 }
 
 TEST(EnterNamespaces, DoesNotCreateTheOthersIfTheMapsCouldNotBeWritten) {
-  Bootstrap bootstrap = WithHelper();
+  Bootstrap bootstrap = test::WithMaps();
   bootstrap.clone_flags |= CLONE_NEWNET;
-  EXPECT_EQ(Enter(bootstrap, std::string(kOpenProc) + kShareHelper + R"(
-    unshare(CLONE_NEWUSER)
+  EXPECT_EQ(Enter(bootstrap, kShareHelper + R"(
     write(11, "w")
     read(12, 1) = "f"
     read(12, 1) = ""
-    close(12)
-    close(11)
-    close(10)
-    close(3)
-  )"),
+  )" + kClose),
             "reported");
 }
 

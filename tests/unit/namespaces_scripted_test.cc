@@ -4,6 +4,7 @@
 
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <gtest/gtest.h>
 #include <initializer_list>
@@ -32,9 +33,7 @@ constexpr NamespaceType kUser = {"user", CLONE_NEWUSER};
 
 /// The script of a debug line on descriptor 9, and the log that writes there.
 std::string Logged(std::string_view text) {
-  return "getpid() = 42\npoll(9, POLLOUT, 0) = POLLOUT\n"
-         "write(9, \"{\\\"level\\\":\\\"debug\\\", \\\"msg\\\": \\\"nsexec[42]: " +
-         std::string(text) + "\\\"}\\n\")\n";
+  return "logs 9 debug \"[42]: " + std::string(text) + "\"\n";
 }
 Log DebugLog() {
   Log log("");
@@ -47,31 +46,41 @@ std::string Opened(std::string_view path, int fd) {
          "\", O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY) = " + std::to_string(fd) + "\n";
 }
 
+std::string Joined(int fd, const std::string& flags) {
+  const std::string number = std::to_string(fd);
+  return "\nsetns(" + number + ", " + flags + ")\nclose(" + number + ")\n";
+}
+
 // What is found out about the user namespace that is open as fd 5.
 constexpr const char* kForeign = R"(
     fstat(5) = [4, 100]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
 )";
 
+// Then it is joined.
+constexpr const char* kJoinedUser = R"(
+    setns(5, CLONE_NEWUSER)
+    close(5)
+    setresuid(0)
+)";
+
+// That /proc shows pids as this process has them.
+constexpr const char* kTrustsProc = R"(
+    readlink("/proc/self") = "42"
+    getpid() = 42
+)";
+
 // One namespace after the other.
 
 TEST(JoinNamespaces, OpensAllPathsBeforeItJoinsTheFirst) {
-  const ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) + R"(
-    setns(5, CLONE_NEWNET)
-    close(5)
-    setns(6, CLONE_NEWNS)
-    close(6)
-    setns(7, CLONE_NEWIPC)
-    close(7)
-  )");
+  const ScriptedKernel kernel(Opened("/n/net", 5) + Opened("/n/mnt", 6) + Opened("/n/ipc", 7) +
+                              Joined(5, "CLONE_NEWNET") + Joined(6, "CLONE_NEWNS") +
+                              Joined(7, "CLONE_NEWIPC"));
   EXPECT_EQ(JoinAll({{kNet, "/n/net"}, {kMnt, "/n/mnt"}, {kIpc, "/n/ipc"}}), "success");
 }
 
 TEST(JoinNamespaces, TakesAnyDescriptor) {
-  const ScriptedKernel kernel(Opened("/n/net", 0) + R"(
-    setns(0, CLONE_NEWNET)
-    close(0)
-  )");
+  const ScriptedKernel kernel(Opened("/n/net", 0) + Joined(0, "CLONE_NEWNET"));
   EXPECT_EQ(JoinAll({{kNet, "/n/net"}}), "success");
 }
 
@@ -211,13 +220,8 @@ TEST(JoinNamespaces, MustKnowWhetherAUserNamespaceIsItsOwn) {
 // /proc is that of the container once its mount namespace is joined: it may be missing there, or
 // say what the container wants.
 TEST(JoinNamespaces, LooksAtItsOwnUserNamespaceBeforeItJoinsAMountNamespace) {
-  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/mnt", 6) + R"(
-    setns(6, CLONE_NEWNS)
-    close(6)
-    setns(5, CLONE_NEWUSER)
-    close(5)
-    setresuid(0)
-  )");
+  const ScriptedKernel kernel(Opened("/n/user", 5) + kForeign + Opened("/n/mnt", 6) +
+                              Joined(6, "CLONE_NEWNS") + kJoinedUser);
   EXPECT_EQ(JoinAll({{kUser, "/n/user"}, {kMnt, "/n/mnt"}}), "success");
 }
 
@@ -259,42 +263,36 @@ TEST(JoinNamespaces, SaysThatItIsInAUserNamespaceAlready) {
 // All at once.
 
 TEST(JoinNamespaces, JoinsAllNamespacesOfOneProcessAtOnce) {
-  const ScriptedKernel kernel(R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
+  const ScriptedKernel kernel(kTrustsProc + std::string(R"(
     pidfd_open(77) = 5
     setns(5, CLONE_NEWNS|CLONE_NEWNET)
     close(5)
-  )");
+  )"));
   EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
 }
 
 TEST(JoinNamespaces, JoinsAForeignUserNamespaceWithTheOthers) {
-  const ScriptedKernel kernel(R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
+  const ScriptedKernel kernel(kTrustsProc + std::string(R"(
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
     pidfd_open(77) = 5
     setns(5, CLONE_NEWNET|CLONE_NEWUSER)
     close(5)
     setresuid(0)
-  )");
+  )"));
   EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
 }
 
 // A message may have id maps too, which nobody uses.
 TEST(JoinNamespaces, JoinsAllThereAreAtOnce) {
-  const ScriptedKernel kernel(R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
+  const ScriptedKernel kernel(kTrustsProc + std::string(R"(
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
     pidfd_open(77) = 5
     setns(5, CLONE_NEWCGROUP|CLONE_NEWIPC|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWPID|CLONE_NEWTIME|CLONE_NEWUTS|CLONE_NEWUSER)
     close(5)
     setresuid(0)
-  )");
+  )"));
   Bootstrap bootstrap;
   std::string paths[kNamespaceTypeCount];
   for (const NamespaceType& type : kNamespaceTypes) {
@@ -308,21 +306,18 @@ TEST(JoinNamespaces, JoinsAllThereAreAtOnce) {
 }
 
 TEST(JoinNamespaces, SaysThatItHasJoinedAllAtOnce) {
-  const ScriptedKernel kernel(R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
+  const ScriptedKernel kernel(kTrustsProc + std::string(R"(
     pidfd_open(77) = 5
     setns(5, CLONE_NEWNS|CLONE_NEWNET)
     close(5)
-  )" + Logged("joined 2 namespaces of process 77 at once"));
+  )") + Logged("joined 2 namespaces of process 77 at once"));
   EXPECT_SUCCESS(
       JoinNamespaces(Join({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), DebugLog()));
 }
 
 TEST(JoinNamespaces, KnowsAProcessByAnyPid) {
   for (const std::string pid : {"1", "1909", "123456789"}) {
-    const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\npidfd_open(" +
-                                pid + R"() = 5
+    const ScriptedKernel kernel(kTrustsProc + std::string("pidfd_open(") + pid + R"() = 5
       setns(5, CLONE_NEWNS|CLONE_NEWNET)
       close(5)
     )");
@@ -334,39 +329,27 @@ TEST(JoinNamespaces, KnowsAProcessByAnyPid) {
 
 TEST(JoinNamespaces, TakesNoLargerNumberForAPid) {
   const ScriptedKernel kernel(Opened("/proc/1234567890/ns/mnt", 5) +
-                              Opened("/proc/1234567890/ns/net", 6) + R"(
-    setns(5, CLONE_NEWNS)
-    close(5)
-    setns(6, CLONE_NEWNET)
-    close(6)
-  )");
+                              Opened("/proc/1234567890/ns/net", 6) + Joined(5, "CLONE_NEWNS") +
+                              Joined(6, "CLONE_NEWNET"));
   EXPECT_EQ(JoinAll({{kMnt, "/proc/1234567890/ns/mnt"}, {kNet, "/proc/1234567890/ns/net"}}),
             "success");
 }
 
 TEST(JoinNamespaces, JoinsASingleNamespaceOfAProcessByItsPath) {
-  const ScriptedKernel kernel(Opened("/proc/77/ns/net", 5) + R"(
-    setns(5, CLONE_NEWNET)
-    close(5)
-  )");
+  const ScriptedKernel kernel(Opened("/proc/77/ns/net", 5) + Joined(5, "CLONE_NEWNET"));
   EXPECT_EQ(JoinAll({{kNet, "/proc/77/ns/net"}}), "success");
 }
 
 TEST(JoinNamespaces, JoinsByPathIfInDoubtWhoseTheUserNamespaceIs) {
-  const std::string by_path =
-      Opened("/proc/77/ns/user", 5) + kForeign + Opened("/proc/77/ns/net", 6) + R"(
-    setns(6, CLONE_NEWNET)
-    close(6)
-    setns(5, CLONE_NEWUSER)
-    close(5)
-    setresuid(0)
-  )";
+  const std::string by_path = Opened("/proc/77/ns/user", 5) + kForeign +
+                              Opened("/proc/77/ns/net", 6) + Joined(6, "CLONE_NEWNET") +
+                              kJoinedUser;
   for (const char* const doubt : {R"(
         fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = EPERM)",
                                   R"(
         fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 100]
         fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = EPERM)"}) {
-    std::string script = "readlink(\"/proc/self\") = \"42\"\ngetpid() = 42";
+    std::string script = kTrustsProc;
     script.append(doubt).append("\n").append(by_path);
     const ScriptedKernel kernel(script);
     EXPECT_EQ(JoinAll({{kUser, "/proc/77/ns/user"}, {kNet, "/proc/77/ns/net"}}), "success");
@@ -374,12 +357,10 @@ TEST(JoinNamespaces, JoinsByPathIfInDoubtWhoseTheUserNamespaceIs) {
 }
 
 TEST(JoinNamespaces, DoesNotJoinItsOwnUserNamespaceWithTheOthers) {
-  const ScriptedKernel kernel(R"(
-    readlink("/proc/self") = "42"
-    getpid() = 42
+  const ScriptedKernel kernel(kTrustsProc + std::string(R"(
     fstatat(AT_FDCWD, "/proc/77/ns/user", 0) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
-  )" + Opened("/proc/77/ns/user", 5) +
+  )") + Opened("/proc/77/ns/user", 5) +
                               R"(
     fstat(5) = [4, 99]
     fstatat(AT_FDCWD, "/proc/self/ns/user", 0) = [4, 99]
@@ -398,13 +379,9 @@ TEST(JoinNamespaces, FallsBackToThePassesWhateverThePidfdSays) {
     for (const std::string& first :
          {"pidfd_open(77) = " + error + "\n",
           "pidfd_open(77) = 5\nsetns(5, CLONE_NEWNS|CLONE_NEWNET) = " + error + "\nclose(5)\n"}) {
-      const ScriptedKernel kernel("readlink(\"/proc/self\") = \"42\"\ngetpid() = 42\n" + first +
-                                  Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
-        setns(5, CLONE_NEWNS)
-        close(5)
-        setns(6, CLONE_NEWNET)
-        close(6)
-      )");
+      const ScriptedKernel kernel(kTrustsProc + first + Opened("/proc/77/ns/mnt", 5) +
+                                  Opened("/proc/77/ns/net", 6) + Joined(5, "CLONE_NEWNS") +
+                                  Joined(6, "CLONE_NEWNET"));
       EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
     }
   }
@@ -412,12 +389,8 @@ TEST(JoinNamespaces, FallsBackToThePassesWhateverThePidfdSays) {
 
 TEST(JoinNamespaces, TrustsNoPidOfAnotherPidNamespace) {
   const ScriptedKernel kernel("readlink(\"/proc/self\") = \"43\"\ngetpid() = 42\n" +
-                              Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) + R"(
-    setns(5, CLONE_NEWNS)
-    close(5)
-    setns(6, CLONE_NEWNET)
-    close(6)
-  )");
+                              Opened("/proc/77/ns/mnt", 5) + Opened("/proc/77/ns/net", 6) +
+                              Joined(5, "CLONE_NEWNS") + Joined(6, "CLONE_NEWNET"));
   EXPECT_EQ(JoinAll({{kMnt, "/proc/77/ns/mnt"}, {kNet, "/proc/77/ns/net"}}), "success");
 }
 
@@ -427,12 +400,8 @@ TEST(JoinNamespaces, TakesOnlyPathsThatAreExactlyOneProcess) {
        {"/proc/78/ns/net", "/proc/77/ns/net ", "/proc/077/ns/net", "/proc/77/ns/../ns/net",
         "/proc/self/ns/net", "/proc//ns/net", "/proc/", "/proc/77/task/77/ns/net", "/run/77/ns/net",
         "/proc/77/ns/uts", "/proc/0/ns/net", "/proc/4294967373/ns/net"}) {
-    const ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + R"(
-      setns(5, CLONE_NEWNS)
-      close(5)
-      setns(6, CLONE_NEWNET)
-      close(6)
-    )");
+    const ScriptedKernel kernel(Opened(kMntPath, 5) + Opened(net, 6) + Joined(5, "CLONE_NEWNS") +
+                                Joined(6, "CLONE_NEWNET"));
     EXPECT_EQ(JoinAll({{kMnt, kMntPath}, {kNet, net}}), "success") << net;
   }
 }

@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 #include "working_copy.h"
 
 #include <gtest/gtest.h>
@@ -31,24 +32,8 @@ constexpr const char* kServed = R"(
     setresgid(0)
 )";
 
-#ifdef __GLIBC__
-#define CLEARTID "CLONE_CHILD_CLEARTID|"
-#else
-#define CLEARTID ""
-#endif
-
 std::string Share(const std::string& pid) {
-  return R"(
-      pipe2(O_CLOEXEC) = [5, 6]
-      sigprocmask(all)
-      uname()
-      prctl(PR_GET_TID_ADDRESS)
-      get_robust_list() = ENOSYS
-      gettid() = 42
-      rseq(a pointer, 32, 0, 0) = ENOSYS
-      sigaltstack(NULL, old)
-      clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = )" +
-         pid + "\nsigprocmask(before)\n";
+  return test::ClonesSharingInit(pid) + "sigprocmask(before)\n";
 }
 
 /// In the launched process, or its working copy, which must exit with `status`.
@@ -69,29 +54,32 @@ TEST(ServeNetlink, RepliesInTheLaunchedProcess) {
 TEST(ServeNetlink, SaysThatTheReplyFailed) {
   ExpectToLeave(kServed + Share("44") + R"(
     write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n") = EPIPE
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n")
+    says "FATAL: failed to write the reply to INITPIPE: Broken pipe"
     exit(1)
   )",
                 1);
 }
 
-std::string WithHelper(const std::string& init) {
-  return R"(
+/// A message that asks for id maps.
+constexpr const char* kMessageWithMaps = R"(
     read(3, 16) = "\<4:54>\<2:62000>\<2:0>\<8:0>"
     read(3, 38) = "\<2:8>\<2:27281>\<4:0x10000000>\<2:14>\<2:27283>0 1000 10\x00\x00\x00\<2:14>\<2:27284>0 2000 20\x00"
-    unshare(CLONE_THREAD)
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 9
-    fstatfs(9) = PROC_SUPER_MAGIC
+)";
+
+/// Up to the helper's clone.
+std::string ClonesHelper(const std::string& result, const std::string& flags) {
+  return test::OpensProc(9) + R"(
     geteuid() = 1000
     pipe2(O_CLOEXEC) = [10, 11]
     pipe2(O_CLOEXEC) = [12, 13]
     getpid() = 42
     sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 43
+  )" + test::ClonesCopy(result, flags);
+}
+
+std::string WithHelper(const std::string& init) {
+  return kMessageWithMaps + std::string("unshare(CLONE_THREAD)\n") +
+         ClonesHelper("43", "CLONE_PARENT|SIGCHLD") + R"(
     sigprocmask(before)
     close(13)
     unshare(CLONE_NEWUSER)
@@ -123,24 +111,9 @@ TEST(ServeNetlink, NeverReportsTheInitProcessAsStage1) {
                 0);
 }
 
-constexpr const char* kFiveLooks = R"(
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-)";
-
 // The copy's side; working_copy_scripted_test has the other one.
 TEST(ServeNetlink, ReportsItsWorkingCopyAsStage1) {
-  const std::string start = kMessage + std::string(kFiveLooks) + R"(
-    pipe2(O_CLOEXEC) = [30, 31]
-    pipe2(O_CLOEXEC) = [32, 33]
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(33)
+  const std::string start = kMessage + test::GoesOnInWorkingCopy() + R"(
     setresuid(0)
     setresgid(0)
     getpid() = 43
@@ -163,29 +136,8 @@ TEST(ServeNetlink, ReportsItsWorkingCopyAsStage1) {
 
 // The helper of a working copy is its child, and is not reported.
 TEST(ServeNetlink, HasItsWorkingCopyReapTheHelper) {
-  EXPECT_EQ(Serve(R"(
-    read(3, 16) = "\<4:54>\<2:62000>\<2:0>\<8:0>"
-    read(3, 38) = "\<2:8>\<2:27281>\<4:0x10000000>\<2:14>\<2:27283>0 1000 10\x00\x00\x00\<2:14>\<2:27284>0 2000 20\x00"
-  )" + std::string(kFiveLooks) +
-                  R"(
-    pipe2(O_CLOEXEC) = [30, 31]
-    pipe2(O_CLOEXEC) = [32, 33]
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(33)
-    openat(AT_FDCWD, "/proc/self", O_PATH|O_DIRECTORY|O_CLOEXEC) = 9
-    fstatfs(9) = PROC_SUPER_MAGIC
-    geteuid() = 1000
-    pipe2(O_CLOEXEC) = [10, 11]
-    pipe2(O_CLOEXEC) = [12, 13]
-    getpid() = 42
-    sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(SIGCHLD, NULL) = EPERM
+  EXPECT_EQ(
+      Serve(kMessageWithMaps + test::GoesOnInWorkingCopy() + ClonesHelper("EPERM", "SIGCHLD") + R"(
     close(13)
     close(12)
     close(11)
@@ -195,25 +147,13 @@ TEST(ServeNetlink, HasItsWorkingCopyReapTheHelper) {
     close(31)
     close(30)
   )"),
-            "failed to create the helper: Operation not permitted");
+      "failed to create the helper: Operation not permitted");
 }
 
 // With a copy of the memory, where one process can play both parts.
 TEST(ServeNetlink, LeadsASessionAndHasItsNameInTheInitProcess) {
-  const std::string copy = "memory is copied\n" + std::string(kServed) + R"(
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
-  )";
+  const std::string copy = std::string("memory is copied\n") + kServed +
+                           test::ClonesCopiedInit("0") + test::kCopiedInitGoesOn;
   EXPECT_EQ(Serve(copy + "prctl(PR_SET_NAME, \"runc:[2:INIT]\")"), "success");
   EXPECT_EQ(Serve(copy + "prctl(PR_SET_NAME, \"runc:[2:INIT]\") = EPERM"),
             "failed to take the name runc:[2:INIT]: Operation not permitted");
@@ -228,15 +168,8 @@ TEST(ServeNetlink, GivesAnInitProcessInANewTimeNamespaceItsOwnMemory) {
     unshare(CLONE_NEWTIME)
     setresuid(0)
     setresgid(0)
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = EPERM
-    close(6)
-    close(5)
-  )"),
+  )" + test::ClonesCopiedInit("EPERM") +
+                  "close(6)\nclose(5)"),
             "failed to create the init process: Operation not permitted");
 }
 
@@ -252,13 +185,9 @@ TEST(ServeNetlink, LogsStartAndAffinityBeforeItReads) {
   Log log("FATAL: ");
   log.SendTo(4);
   EXPECT_EQ(Serve(R"(
-    getpid() = 42
-    poll(4, POLLOUT, 0) = POLLOUT
-    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: => nsexec container setup\"}\n")
+    logs 4 debug "[42]: => nsexec container setup"
     sched_getaffinity() = "\<8:3>"
-    getpid() = 42
-    poll(4, POLLOUT, 0) = POLLOUT
-    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: affinity: 0x3\"}\n")
+    logs 4 debug "[42]: affinity: 0x3"
     read(3, 16) = EPERM
   )",
                   log),
@@ -278,9 +207,7 @@ TEST(ServeNetlink, LogsTheFirst64CpusAndDoesWithoutAnAnswer) {
               "failed to read the bootstrap message: Operation not permitted");
   };
   const auto line = [](const std::string& mask) {
-    return "getpid() = 42\npoll(4, POLLOUT, 0) = POLLOUT\nwrite(4, \"{\\\"level\\\":\\\"debug\\\", "
-           "\\\"msg\\\": \\\"nsexec[42]: affinity: 0x" +
-           mask + "\\\"}\\n\")";
+    return "logs 4 debug \"[42]: affinity: 0x" + mask + "\"";
   };
   affinity("EPERM", "");
   affinity(R"("\<8:0>\<8:1>")", line("0"));

@@ -4,6 +4,7 @@
 
 #include "child.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 
 #include <cstdlib>
 #include <gtest/gtest.h>
@@ -80,18 +81,17 @@ TEST(Nsexec, LeavesADocumentAndSigpipeAlone) {
 }
 
 TEST(Nsexec, NeedsSigpipeIgnoredAndBack) {
-  ExpectNsexec({kInitPipe}, R"(
+  ExpectNsexec({kInitPipe},
+               R"(
     sigaction(SIGPIPE, SIG_IGN) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to ignore SIGPIPE: Operation not permitted\n")
+    says "FATAL: failed to ignore SIGPIPE: Operation not permitted"
     exit(1)
   )",
                1);
   ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
     recv(3, 6, MSG_PEEK) = "{\"args"
     sigaction(SIGPIPE, SIG_DFL) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to stop ignoring SIGPIPE: Operation not permitted\n")
+    says "FATAL: failed to stop ignoring SIGPIPE: Operation not permitted"
     exit(1)
   )",
                1);
@@ -103,9 +103,7 @@ TEST(Nsexec, SaysOnTheLogPipeWhatItRefuses) {
     recv(3, 6, MSG_PEEK) = ""
     gettid() = 42
     getppid() = 0
-    getpid() = 42
-    poll(4, POLLOUT, 300) = POLLOUT
-    write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: the parent of this process is not in its pid namespace, it could not reap the init process\"}\n")
+    logs 4 fatal "[42]: the parent of this process is not in its pid namespace, it could not reap the init process"
     exit(1)
   )",
                1);
@@ -116,8 +114,7 @@ TEST(Nsexec, RefusesToBeLoadedOnlyIfThereIsSomethingToDo) {
     the code is being loaded
     recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
     gettid() = 42
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: refused: a running program loads this code as a library (dlopen), and libc would wait for ever for the thread that does so\n")
+    says "FATAL: refused: a running program loads this code as a library (dlopen), and libc would wait for ever for the thread that does so"
     exit(1)
   )",
                1);
@@ -132,8 +129,7 @@ TEST(Nsexec, RefusesToBeLoadedOnlyIfThereIsSomethingToDo) {
 TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
   ExpectNsexec({kInitPipe, kLogPipe}, std::string(kIgnore) + R"(
     fcntl(4, F_GETFL) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Operation not permitted\n")
+    says "FATAL: invalid _LIBCONTAINER_LOGPIPE \"4\": Operation not permitted"
     exit(1)
   )",
                1);
@@ -142,9 +138,7 @@ TEST(Nsexec, SaysOnStandardErrorThatTheLogPipeIsNone) {
 TEST(Nsexec, SaysOnTheLogPipeThatTheInitPipeIsNone) {
   ExpectNsexec({{"_LIBCONTAINER_INITPIPE", "x"}, kLogPipe}, std::string(kIgnore) + R"(
     fcntl(4, F_GETFL) = O_WRONLY
-    getpid() = 42
-    poll(4, POLLOUT, 300) = POLLOUT
-    write(4, "{\"level\":\"fatal\", \"msg\": \"nsexec[42]: invalid _LIBCONTAINER_INITPIPE \\\"x\\\": not a decimal number\"}\n")
+    logs 4 fatal "[42]: invalid _LIBCONTAINER_INITPIPE \\\"x\\\": not a decimal number"
     exit(1)
   )",
                1);
@@ -153,8 +147,7 @@ TEST(Nsexec, SaysOnTheLogPipeThatTheInitPipeIsNone) {
 TEST(Nsexec, SaysThatTheInitPipeCannotBeLookedAt) {
   ExpectNsexec({kInitPipe}, std::string(kIgnore) + R"(
     recv(3, 6, MSG_PEEK) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to look at _LIBCONTAINER_INITPIPE 3: Operation not permitted\n")
+    says "FATAL: failed to look at _LIBCONTAINER_INITPIPE 3: Operation not permitted"
     exit(1)
   )",
                1);
@@ -163,8 +156,7 @@ TEST(Nsexec, SaysThatTheInitPipeCannotBeLookedAt) {
 TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "debug"}, {"_LIBCONTAINER_STATEDIR", "5"}},
                std::string(kIgnore) + R"(
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: the parent is runc 1.1 or older (_LIBCONTAINER_STATEDIR is set, _LIBCONTAINER_SYNCPIPE is not), this nsexec serves 1.2.0 and newer\n")
+    says "FATAL: the parent is runc 1.1 or older (_LIBCONTAINER_STATEDIR is set, _LIBCONTAINER_SYNCPIPE is not), this nsexec serves 1.2.0 and newer"
     exit(1)
   )",
                1);
@@ -172,8 +164,7 @@ TEST(Nsexec, RefusesAnOlderReleaseBeforeItsLogLevel) {
 
 TEST(Nsexec, NamesALogLevelThatIsNoneBeforeItLooksAtTheInitPipe) {
   ExpectNsexec({kInitPipe, {"_LIBCONTAINER_LOGLEVEL", "-1"}}, std::string(kIgnore) + R"(
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: invalid _LIBCONTAINER_LOGLEVEL \"-1\": not a decimal number\n")
+    says "FATAL: invalid _LIBCONTAINER_LOGLEVEL \"-1\": not a decimal number"
     exit(1)
   )",
                1);
@@ -195,8 +186,7 @@ TEST(Nsexec, DropsRefusalsToo) {
 
 TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
   ExpectNsexec({{"_LIBCONTAINER_INITPID", "0"}, kInitPipe, kLogPipe}, std::string(kIgnore) + R"(
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"0\": not a process\n")
+    says "nsenter: invalid _LIBCONTAINER_INITPID \"0\": not a process"
     exit(1)
   )",
                1);
@@ -205,8 +195,7 @@ TEST(Nsexec, UsesNoLogPipeInTheClassicProtocol) {
 // One line is promised, and readers rely on it.
 TEST(Nsexec, KeepsItsErrorOnOneLine) {
   ExpectNsexec({{"_LIBCONTAINER_INITPID", "1\n2"}}, std::string(kIgnore) + R"(
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "nsenter: invalid _LIBCONTAINER_INITPID \"1\\n2\": not a decimal number\n")
+    says "nsenter: invalid _LIBCONTAINER_INITPID \"1\\n2\": not a decimal number"
     exit(1)
   )",
                1);
@@ -220,25 +209,10 @@ constexpr const char* kServed = R"(
     unshare(CLONE_THREAD)
     setresuid(0)
     setresgid(0)
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
 )";
 
-#ifdef __GLIBC__
-#define CLEARTID "CLONE_CHILD_CLEARTID|"
-#else
-#define CLEARTID ""
-#endif
-
 TEST(Nsexec, ExitsInTheLaunchedProcess) {
-  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + R"(
-    uname()
-    prctl(PR_GET_TID_ADDRESS)
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    rseq(a pointer, 32, 0, 0) = ENOSYS
-    sigaltstack(NULL, old)
-    clone(CLONE_PARENT|CLONE_VM|)" CLEARTID R"(SIGCHLD, tid, function) = 44
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + test::ClonesSharingInit("44") + R"(
     sigprocmask(before)
     write(3, "{\"stage1_pid\":2147483647,\"stage2_pid\":44}\n")
     exit(0)
@@ -247,22 +221,11 @@ TEST(Nsexec, ExitsInTheLaunchedProcess) {
 }
 
 // With a copy of the memory, where one process can play both parts.
-constexpr const char* kCopied = R"(
-    memory is copied
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(6)
-)";
+std::string Copied() { return "memory is copied\n" + test::ClonesCopiedInit("0"); }
 
 TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
-  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + kCopied + R"(
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
+  ExpectNsexec({kInitPipe},
+               kIgnore + std::string(kServed) + Copied() + test::kCopiedInitGoesOn + R"(
     prctl(PR_SET_NAME, "runc:[2:INIT]")
     sigaction(SIGPIPE, SIG_DFL)
   )",
@@ -270,7 +233,8 @@ TEST(Nsexec, ReturnsInTheInitProcessWithSigpipeAsItWas) {
 }
 
 TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
-  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + kCopied + R"(
+  ExpectNsexec({kInitPipe}, kIgnore + std::string(kServed) + Copied() + R"(
+    close(6)
     read(5, 1) = ""
     close(5)
     exit(1)
@@ -278,45 +242,22 @@ TEST(Nsexec, EndsTheInitProcessWithoutAWordIfTheLaunchedOneHasEnded) {
                1);
 }
 
-constexpr const char* kFiveLooks = R"(
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-)";
-
 // Which leaves none of its descriptors there.
 TEST(Nsexec, ReturnsInTheInitProcessOfAWorkingCopy) {
-  ExpectNsexec({kInitPipe}, kIgnore + std::string(R"(
+  ExpectNsexec({kInitPipe},
+               kIgnore + std::string(R"(
     memory is copied
     recv(3, 6, MSG_PEEK) = "\<4:16>\<2:62000>"
     gettid() = 42
     getppid() = 41
     read(3, 16) = "\<4:16>\<2:62000>\<2:0>\<8:0>"
-  )") + kFiveLooks + R"(
-    pipe2(O_CLOEXEC) = [30, 31]
-    pipe2(O_CLOEXEC) = [32, 33]
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(33)
+  )") + test::GoesOnInWorkingCopy() +
+                   R"(
     setresuid(0)
     setresgid(0)
     getpid() = 43
-    pipe2(O_CLOEXEC) = [5, 6]
-    sigprocmask(all)
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 43
-    clone(CLONE_PARENT|SIGCHLD, NULL) = 0
-    close(6)
-    read(5, 1) = "r"
-    setsid() = 44
-    sigtimedwait(SIGHUP) = EAGAIN
-    sigprocmask(before)
-    close(5)
+  )" + test::ClonesCopiedInit("0") +
+                   test::kCopiedInitGoesOn + R"(
     prctl(PR_SET_NAME, "runc:[2:INIT]")
     sigaction(SIGPIPE, SIG_DFL)
     close(32)

@@ -138,19 +138,27 @@ TEST(Nsexec, LeavesNothingAfterABrokenMessage) {
   EXPECT_TRUE(flow.log.ends_with(end)) << flow.log;
 }
 
-TEST(Nsexec, EndsTheInitProcessIfTheParentHasGone) {
-  NEEDS_ROOT();
-  const test::Outcome outcome = test::RunInChild([] {
+/// A launch whose parent has gone once it has sent its message. `before` is run in the process
+/// first.
+test::Outcome RunWithoutParent(void (*before)() = [] {}) {
+  const test::Outcome outcome = test::RunInChild([=] {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     ASSERT_EQ(write(ends[0], kNothing.data(), kNothing.size()), 16);
     close(ends[0]);
     clearenv();
     setenv("_LIBCONTAINER_INITPIPE", std::to_string(ends[1]).c_str(), 1);
+    before();
     nsexec();
     ADD_FAILURE() << "has returned";
   });
   test::ExpectExit(outcome, 1, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n");
+  return outcome;
+}
+
+TEST(Nsexec, EndsTheInitProcessIfTheParentHasGone) {
+  NEEDS_ROOT();
+  const test::Outcome outcome = RunWithoutParent();
   ASSERT_EQ(outcome.siblings.size(), 1U);
   EXPECT_EQ(WEXITSTATUS(outcome.siblings[0]), 1);
 }
@@ -215,18 +223,7 @@ TEST(Nsexec, GoesOnInAWorkingCopyWhereThereAreThreads) {
 
 TEST(Nsexec, SaysOnceWhatFailsInAWorkingCopy) {
   NEEDS_ROOT();
-  const test::Outcome outcome = test::RunInChild([] {
-    int ends[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    ASSERT_EQ(write(ends[0], kNothing.data(), kNothing.size()), 16);
-    close(ends[0]);
-    clearenv();
-    setenv("_LIBCONTAINER_INITPIPE", std::to_string(ends[1]).c_str(), 1);
-    StartThread();
-    nsexec();
-    ADD_FAILURE() << "has returned";
-  });
-  test::ExpectExit(outcome, 1, "FATAL: failed to write the reply to INITPIPE: Broken pipe\n");
+  const test::Outcome outcome = RunWithoutParent(StartThread);
   ASSERT_EQ(outcome.siblings.size(), 2U) << "the copy and the init process";
   for (const int status : outcome.siblings) EXPECT_EQ(WEXITSTATUS(status), 1);
 }

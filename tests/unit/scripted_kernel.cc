@@ -227,16 +227,41 @@ ScriptedKernel::ScriptedKernel(std::string_view script) {
   for (std::string line; std::getline(lines, line);) {
     const std::string_view text = Trim(line);
     if (text.empty()) continue;
-    if (TakeMachineLine(text)) continue;
-    const std::size_t separator = text.rfind(") = ");
-    if (separator == std::string_view::npos) {
-      script_.push_back({std::string(text), ""});
-    } else {
-      script_.push_back(
-          {std::string(text.substr(0, separator + 1)), std::string(text.substr(separator + 4))});
-    }
+    if (!TakeMachineLine(text) && !TakeLogLine(text)) AddCall(text);
   }
   current = this;
+}
+
+void ScriptedKernel::AddCall(std::string_view line) {
+  const std::size_t separator = line.rfind(") = ");
+  if (separator == std::string_view::npos) {
+    script_.push_back({std::string(line), ""});
+  } else {
+    script_.push_back(
+        {std::string(line.substr(0, separator + 1)), std::string(line.substr(separator + 4))});
+  }
+}
+
+bool ScriptedKernel::TakeLogLine(std::string_view line) {
+  const std::size_t quote = line.find('"');
+  if (quote == std::string_view::npos || line.back() != '"') return false;
+  const std::string text(line.substr(quote + 1, line.size() - quote - 2));
+  std::istringstream words{std::string(line.substr(0, quote))};
+  std::string verb;
+  std::string fd = "2";
+  std::string level = "fatal";
+  words >> verb;
+  if (verb == "logs") words >> fd >> level;
+  if (verb != "says" && verb != "logs") return false;
+  std::string bytes = text + "\\n";
+  if (verb == "logs") {
+    const std::size_t pid = text.find('[') + 1;
+    AddCall("getpid() = " + text.substr(pid, text.find(']') - pid));
+    bytes = R"({\"level\":\")" + level + R"(\", \"msg\": \"nsexec)" + text + R"(\"}\n)";
+  }
+  AddCall("poll(" + fd + ", POLLOUT, " + (level == "fatal" ? "300" : "0") + ") = POLLOUT");
+  AddCall("write(" + fd + ", \"" + bytes + "\")");
+  return true;
 }
 
 bool ScriptedKernel::TakeMachineLine(std::string_view line) {

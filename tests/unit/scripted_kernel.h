@@ -29,6 +29,12 @@ namespace nsenter::test {
 /// copied" (by a build with NSEXEC_COPY_MEMORY), "there is a sanitizer", "there is a shadow stack",
 /// "the code is being loaded" and "libc has restartable sequences".
 ///
+/// A fatal line on standard error is one line too, and so is a line of the log, here on descriptor
+/// 4:
+///
+///     says "FATAL: failed to join"
+///     logs 4 debug "-0[42]: joined"
+///
 /// The answer stands behind the "=": a number, the name of an error or of another constant,
 /// two numbers in brackets, or, in quotes, bytes, among them "\<SIZE:NUMBER>" for a number in this
 /// machine's byte order. A line without one succeeds (a write takes everything). Where
@@ -83,6 +89,9 @@ class ScriptedKernel {
     std::string call;
     std::string answer;
   };
+  void AddCall(std::string_view line);
+  /// True if a line stands for more than one call.
+  bool TakeLogLine(std::string_view line);
   /// True if a line is about the machine.
   bool TakeMachineLine(std::string_view line);
 

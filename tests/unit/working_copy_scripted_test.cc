@@ -5,6 +5,7 @@
 #include "child.h"
 #include "expect.h"
 #include "scripted_kernel.h"
+#include "scripts.h"
 #include "sys.h"
 
 #include <gtest/gtest.h>
@@ -15,23 +16,10 @@ namespace {
 
 using test::ScriptedKernel;
 
-constexpr const char* kThreads = R"(
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    unshare(CLONE_THREAD) = EINVAL
-    pipe2(O_CLOEXEC) = [5, 6]
-    pipe2(O_CLOEXEC) = [7, 8]
-)";
-
 std::string Clone(const std::string& pid) {
-  return std::string(kThreads) + R"(
-    prctl(PR_GET_TID_ADDRESS) = EINVAL
-    get_robust_list() = ENOSYS
-    gettid() = 42
-    clone(CLONE_PARENT|SIGCHLD, NULL) = )" +
-         pid + "\n";
+  return test::kSeesThreads +
+         std::string("pipe2(O_CLOEXEC) = [5, 6]\npipe2(O_CLOEXEC) = [7, 8]\n") +
+         test::ClonesCopy(pid);
 }
 
 TEST(WorkingCopy, IsNoneWhereThereIsOneThread) {
@@ -66,8 +54,7 @@ TEST(WorkingCopy, TellsTheLaunchedProcessWhenAllIsDone) {
 TEST(WorkingCopy, TellsTheLaunchedProcessOfAFailureOnceItIsSaid) {
   const ScriptedKernel kernel(Clone("0") + R"(
     close(8)
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to x\n")
+    says "FATAL: failed to x"
     write(6, "f")
     close(7)
     close(6)
@@ -103,8 +90,7 @@ TEST(WorkingCopy, SaysWhatCouldNotBeMade) {
     WorkingCopy copy;
     return test::Describe(copy.MakeIfThreads(log));
   };
-  const std::string threads(kThreads);
-  const std::string looks = threads.substr(0, threads.find("    pipe2"));
+  const std::string looks = test::kSeesThreads;
   EXPECT_EQ(make(looks + "pipe2(O_CLOEXEC) = EPERM"),
             "failed to create a pipe from the copy of the process that has one thread to the "
             "launched process: Operation not permitted");
@@ -139,15 +125,13 @@ TEST(WorkingCopy, IsFollowedByTheLaunchedProcess) {
 TEST(WorkingCopy, IsMissedIfItIsKilled) {
   ExpectToEnd(R"(
     read(5, 1) = ""
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: the copy of the process that has one thread ended before it had said that all is done\n")
+    says "FATAL: the copy of the process that has one thread ended before it had said that all is done"
     exit(1)
   )",
               1);
   ExpectToEnd(R"(
     read(5, 1) = EPERM
-    poll(2, POLLOUT, 300) = POLLOUT
-    write(2, "FATAL: failed to wait for the copy of the process that has one thread: Operation not permitted\n")
+    says "FATAL: failed to wait for the copy of the process that has one thread: Operation not permitted"
     exit(1)
   )",
               1);
@@ -155,9 +139,7 @@ TEST(WorkingCopy, IsMissedIfItIsKilled) {
 
 TEST(WorkingCopy, IsNamedInTheLog) {
   ExpectToEnd(R"(
-    getpid() = 42
-    poll(4, POLLOUT, 0) = POLLOUT
-    write(4, "{\"level\":\"debug\", \"msg\": \"nsexec[42]: there are other threads: process 43 goes on, which has one\"}\n")
+    logs 4 debug "[42]: there are other threads: process 43 goes on, which has one"
     read(5, 1) = "r"
     exit(0)
   )",

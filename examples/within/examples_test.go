@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"nsenter-cpp.example/internal/testutil"
+	"nsenter-cpp.example/nsenter/within"
 )
 
 var bin string
@@ -111,6 +112,49 @@ func TestSandbox(t *testing.T) {
 		if !strings.HasPrefix(got, "1 0 ") {
 			t.Errorf("uid %d: got %q", uid, got)
 		}
+	}
+}
+
+// TestSandboxAtATerminal: Ctrl-C ends what runs in the sandbox's shell, and not the sandbox.
+func TestSandboxAtATerminal(t *testing.T) {
+	testutil.RequireRoot(t)
+	terminal, err := within.OpenTerminal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	cmd := exec.Command(filepath.Join(bin, "sandbox"), "/bin/sh", "-i")
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "PS1=ready> "}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal.Slave, terminal.Slave, terminal.Slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	seen := ""
+	sees := func(text string) {
+		t.Helper()
+		terminal.Master.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for !strings.Contains(seen, text) {
+			b := make([]byte, 1000)
+			n, err := terminal.Master.Read(b)
+			if seen += string(b[:n]); err != nil {
+				t.Fatalf("%v, it says %q, and not %q", err, seen, text)
+			}
+		}
+		seen = ""
+	}
+	sees("ready> ")
+	io.WriteString(terminal.Master, "echo sle''eps; sleep 100\n")
+	sees("sleeps\r\n")
+	time.Sleep(100 * time.Millisecond)
+	io.WriteString(terminal.Master, "\x03")
+	io.WriteString(terminal.Master, "echo still $$ here\n")
+	sees("still 1 here")
+	io.WriteString(terminal.Master, "exit 7\n")
+	if cmd.Wait(); cmd.ProcessState.ExitCode() != 7 {
+		t.Errorf("the sandbox ended with %v", cmd.ProcessState)
 	}
 }
 

@@ -14,6 +14,9 @@ var (
 	NsGetNstype = ioctlWithoutArgument(runtime.GOARCH, 0xb7, 3) // Linux 4.11
 )
 
+// TiocGptpeer is a request of ioctl_tty(2), Linux 4.13.
+var TiocGptpeer = ioctlWithoutArgument(runtime.GOARCH, 'T', 0x41)
+
 // ioctlWithoutArgument is _IO of <asm/ioctl.h>. Most architectures say with 0 that there is no argument. MIPS, PowerPC
 // and SPARC say it with a bit of its own.
 func ioctlWithoutArgument(architecture string, kind, number uintptr) uintptr {

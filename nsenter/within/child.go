@@ -145,7 +145,14 @@ func (c *childProcess) serve() {
 			if f.diesWith {
 				c.dieWithCaller()
 			}
-			c.failProcess(execute(f))
+			err := error(nil)
+			if f.terminal > 0 {
+				err = takeTerminal(int(f.terminal))
+			}
+			if err == nil {
+				err = execute(f)
+			}
+			c.failProcess(err)
 			os.Exit(1)
 		case frameBye:
 			os.Exit(0)

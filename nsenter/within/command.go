@@ -34,6 +34,10 @@ type Cmd struct {
 	// kernel forgets it when the program changes its user or group ids, or executes a set-user-ID program that does
 	// (PR_SET_PDEATHSIG(2const)).
 	DieWithCaller bool
+	// Terminal becomes the program's controlling terminal, and those of its standard streams that are nil in Proc. It is
+	// one that is no other session's, so not the caller's own: OpenTerminal makes one. nil is none: the program has a
+	// session of its own, and what is typed at the caller's terminal sends no signal to it.
+	Terminal *os.File
 
 	// Process and ProcessState are as in os/exec.
 	Process      *os.Process
@@ -66,6 +70,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 	r.requests.post(frame{
 		kind:     frameExec,
 		program:  int32(r.program),
+		terminal: int32(r.terminal),
 		dropOwn:  c.Proc.Env == nil,
 		diesWith: c.DieWithCaller,
 		name:     c.Path,
@@ -185,7 +190,8 @@ func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
 func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
-	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller, DieWithCaller: c.DieWithCaller}
+	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller, DieWithCaller: c.DieWithCaller,
+		Terminal: c.Terminal}
 }
 
 // run runs the command in another's place.

@@ -86,6 +86,24 @@ func ExampleSubIDs() {
 	// Output: example.com/doc.rename user
 }
 
+// A shell with job control, at the terminal that this program has been started from.
+func ExampleTerminal_Attach() {
+	terminal, err := within.OpenTerminal()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer terminal.Close()
+	detach, err := terminal.Attach(os.Stdin)
+	if err != nil {
+		return // it is no terminal
+	}
+	defer detach()
+	shell := within.Command(&within.Proc{New: within.User | within.PID}, "sh")
+	shell.Terminal = terminal.Slave
+	shell.Run(context.Background())
+}
+
 // Namespaces of a container, but for one that comes from elsewhere, and a new one.
 func ExampleTarget_And() {
 	container := 4711

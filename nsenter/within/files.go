@@ -26,6 +26,7 @@ type childFiles struct {
 	first      int              // the lowest descriptor that is this package's
 	joins      []bootstrap.Join // the namespaces among them
 	namespaces []*os.File       // those of joins
+	terminal   int              // descriptor of the program's controlling terminal, or 0
 	program    int              // descriptor of the caller's program, or -1
 	isExposed  bool             // others in its namespaces could get at what it executes
 }

@@ -20,7 +20,7 @@ const (
 	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
-	frameExec   frameKind = 'e' // program, dropOwn, diesWith; name and body: path and arguments
+	frameExec   frameKind = 'e' // program, terminal, dropOwn, diesWith; name and body: path and arguments
 	frameGo     frameKind = 'g' // the answer to frameReady
 	frameBye    frameKind = 'b' // end now
 
@@ -41,6 +41,7 @@ type frame struct {
 	reuseThreads bool   // ReuseThreads
 	isShifted    bool   // the child's CLOCK_MONOTONIC can be another one
 	program      int32  // descriptor of what is executed, or -1: it is found by its name
+	terminal     int32  // descriptor of its controlling terminal; 0: none
 	dropOwn      bool   // what is executed does not get ownVariables
 	diesWith     bool   // what is executed is killed when the caller ends
 	withError    bool   // a frameError of the same call follows
@@ -48,8 +49,8 @@ type frame struct {
 	body         []byte // what is handed over
 }
 
-// frameHeader: kind, flags, lengths of name and body, id, sent, deadline, limit, program.
-const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4
+// frameHeader: kind, flags, lengths of name and body, id, sent, deadline, limit, program, terminal.
+const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4 + 4
 
 const (
 	flagReuseThreads = 1 << iota
@@ -86,6 +87,7 @@ func (f frame) bytes() []byte {
 	text = binary.BigEndian.AppendUint64(text, uint64(f.deadline))
 	text = binary.BigEndian.AppendUint64(text, uint64(f.limit))
 	text = binary.BigEndian.AppendUint32(text, uint32(f.program))
+	text = binary.BigEndian.AppendUint32(text, uint32(f.terminal))
 	return append(append(text, f.name...), f.body...)
 }
 
@@ -115,6 +117,7 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	f.deadline = int64(binary.BigEndian.Uint64(header[24:]))
 	f.limit = int64(binary.BigEndian.Uint64(header[32:]))
 	f.program = int32(binary.BigEndian.Uint32(header[40:]))
+	f.terminal = int32(binary.BigEndian.Uint32(header[44:]))
 	if uint64(body) > uint64(limit) {
 		return f, fmt.Errorf("within: a frame of %d bytes: %w", body, ErrTooLarge)
 	}

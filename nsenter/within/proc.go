@@ -151,6 +151,11 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		return nil, err
 	}
 	defer files.close()
+	var terminal *os.File
+	if c != nil && c.Terminal != nil {
+		terminal = c.Terminal
+		files.terminal = files.add(terminal)
+	}
 	message, err := p.message(files.joins)
 	if err != nil {
 		return nil, err
@@ -163,7 +168,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	stdio, err := openStdio(p.Stdin, p.Stdout, p.Stderr)
+	stdio, err := openStdio(p.Stdin, p.Stdout, p.Stderr, terminal)
 	if err != nil {
 		requests.Close()
 		return nil, err
@@ -202,7 +207,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	isStarted = true
 	stdio.start()
 	r := newRunning(ctx, process, ended, requests, stdio)
-	r.program = files.program
+	r.program, r.terminal = files.program, files.terminal
 	r.isShifted = isClockShifted(files.joined() | p.New)
 	r.requests.maxPending = p.maxPending()
 	return r, nil

@@ -25,9 +25,10 @@ type stdio struct {
 	errs   chan error
 }
 
-// openStdio opens pipes for what is no file. Who has called it calls closeTheirs in the end, and start or abandon.
-func openStdio(stdin io.Reader, stdout, stderr io.Writer) (s *stdio, err error) {
-	s = &stdio{}
+// openStdio opens pipes for what is no file. What is nil is the terminal, if there is one. Who has called it calls
+// closeTheirs in the end, and start or abandon.
+func openStdio(stdin io.Reader, stdout, stderr io.Writer, terminal *os.File) (s *stdio, err error) {
+	s = &stdio{theirs: [3]*os.File{terminal, terminal, terminal}}
 	defer func() {
 		if err != nil {
 			s.closeTheirs()

@@ -29,10 +29,10 @@ func main() {
 		Env:   os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
-	// The program is in a session of its own: what is typed to end this one does not reach it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := within.Command(p, command[0], command[1:]...).Run(ctx)
+	c := within.Command(p, command[0], command[1:]...)
+	err := runInTerminal(ctx, c)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
@@ -41,4 +41,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}
+}
+
+// runInTerminal runs a program in a terminal of its own if this program is at one. What is typed is for the program
+// then, Ctrl-C too: it is in a session of its own, which this one's terminal sends no signals to.
+func runInTerminal(ctx context.Context, c *within.Cmd) error {
+	terminal, err := within.OpenTerminal()
+	if err != nil {
+		return err
+	}
+	defer terminal.Close()
+	detach, err := terminal.Attach(os.Stdin)
+	if err != nil { // it is no terminal
+		return c.Run(ctx)
+	}
+	defer detach()
+	c.Proc.Stdin, c.Proc.Stdout, c.Proc.Stderr = nil, nil, nil
+	c.Terminal = terminal.Slave
+	return c.Run(ctx)
 }

@@ -60,7 +60,20 @@ const (
 	flagWithError
 )
 
-// bytes is the frame as it is sent.
+// parts is the frame as it is sent. A large body is not copied for it.
+func (f frame) parts() [][]byte {
+	const large = 64 << 10
+	body := f.body
+	if len(body) < large {
+		return [][]byte{f.bytes()}
+	}
+	f.body = nil
+	head := f.bytes()
+	binary.BigEndian.PutUint32(head[4:], uint32(len(body)))
+	return [][]byte{head, body}
+}
+
+// bytes is the frame in one.
 func (f frame) bytes() []byte {
 	text := make([]byte, 0, frameHeader+len(f.name)+len(f.body))
 	flags := byte(0)

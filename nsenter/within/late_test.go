@@ -5,10 +5,12 @@
 package within
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
 	"os/exec"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -130,6 +132,38 @@ func TestCallsThatWereNotSentAreWithdrawn(t *testing.T) {
 	if n, err := howOften.Call(deadline(t, short), s, struct{}{}); n != 0 || err != nil {
 		t.Errorf("%d calls have run late (%v)", n, err)
 	}
+}
+
+// TestALargeArgumentIsNotCopied to be sent, and arrives whole.
+func TestALargeArgumentIsNotCopied(t *testing.T) {
+	ours, theirs, err := requestSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	o := &outbox{socket: ours, maxPending: 1}
+	body := make([]byte, 32<<20)
+	for i := range body {
+		body[i] = byte(i >> 10)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := o.post(frame{kind: frameCall, id: 1, name: "large", body: body}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated to send %d", n, len(body))
+	}
+	o.post(frame{kind: frameCancel, id: 1})
+	f, err := readFrame(theirs, len(body))
+	if err != nil || f.kind != frameCall || f.id != 1 || f.name != "large" || !bytes.Equal(f.body, body) {
+		t.Errorf("got another frame (%v)", err)
+	}
+	if f, err := readFrame(theirs, 0); err != nil || f.kind != frameCancel || f.id != 1 {
+		t.Errorf("got another frame after it: %v", err)
+	}
+	o.close()
 }
 
 func TestNoMoreThanMaxPendingCallsWait(t *testing.T) {

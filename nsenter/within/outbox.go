@@ -29,14 +29,14 @@ type outbox struct {
 
 // letter is a frame that waits, or what is left of it.
 type letter struct {
-	call uint64 // the call that it makes, or 0
-	text []byte
+	call  uint64 // the call that it makes, or 0
+	parts [][]byte
 }
 
 // post sends a frame, now or later. The error is ErrBusy if it is a call and too many wait already. That
 // the process has ended is no error: the reader of its answers sees it too, and knows why.
 func (o *outbox) post(f frame) error {
-	l := letter{text: f.bytes()}
+	l := letter{parts: f.parts()}
 	if f.kind == frameCall {
 		l.call = f.id
 	}
@@ -100,15 +100,17 @@ func (o *outbox) sendWaiting() {
 // sendSome sends of the first what there is room for.
 func (o *outbox) sendSome(fd int) error {
 	first := &o.waiting[0]
-	n, err := syscall.SendmsgN(fd, first.text, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	n, err := syscall.SendmsgN(fd, first.parts[0], nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	switch {
 	case err == syscall.EINTR:
 		return nil
 	case err != nil:
 		return err
 	}
-	if o.isBegun = n < len(first.text); o.isBegun {
-		first.text = first.text[n:]
+	if first.parts[0] = first.parts[0][n:]; len(first.parts[0]) == 0 {
+		first.parts = first.parts[1:]
+	}
+	if o.isBegun = len(first.parts) > 0; o.isBegun {
 		return nil
 	}
 	*first = letter{} // whatever else the slice is of, the text is not kept

@@ -149,8 +149,8 @@ func TestRootless(t *testing.T) {
 
 func init() {
 	roles["rootless"] = func() error {
-		// With -race each of these processes takes long to start.
-		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+		// With -race, and on an emulated machine, each of these processes takes long to start. runRole sees to the end.
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		say := func(what string, err error) {
 			if err == nil {
@@ -159,7 +159,7 @@ func init() {
 			fmt.Printf("%s: %v\n", what, err)
 		}
 		// A program, since the process of a function is not dumpable.
-		sleep := Command(&Proc{New: All}, "sleep", "60")
+		sleep := Command(&Proc{New: All}, "sleep", "600")
 		if err := sleep.Start(ctx); err != nil {
 			return err
 		}

@@ -25,6 +25,8 @@ struct Pipe {
   }
   /// Writes until nothing fits any more, and returns how much that was.
   [[nodiscard]] std::size_t Fill() const {
+    // One page, so that Read takes it all, also where a page has 64 KiB.
+    EXPECT_GT(fcntl(fds[1], F_SETPIPE_SZ, 1), 0);
     const int flags = fcntl(fds[1], F_GETFL);
     fcntl(fds[1], F_SETFL, flags | O_NONBLOCK);
     std::size_t size = 0;

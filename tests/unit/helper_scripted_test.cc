@@ -383,15 +383,14 @@ TEST(HelperProcess, SaysNothingOfAnEndThatItHasSeen) {
 
 TEST(HelperProcess, TakesNothingButAHangUpForAnEnd) {
   for (const std::string events : {"EPERM", "0", "POLLERR"}) {
-    ExpectHelper(kIsAsked + R"(
-    openat(3, "uid_map", O_WRONLY|O_CLOEXEC) = EPERM
-    poll(5, 0, 0) = )" +
-                     events + R"(
-    says "FATAL: failed to open uid_map: Operation not permitted"
-    write(8, "f")
-    exit(1)
-  )",
-                 1);
+    std::string script = kIsAsked;
+    script.append("openat(3, \"uid_map\", O_WRONLY|O_CLOEXEC) = EPERM\npoll(5, 0, 0) = ");
+    script.append(events).append(R"(
+      says "FATAL: failed to open uid_map: Operation not permitted"
+      write(8, "f")
+      exit(1)
+    )");
+    ExpectHelper(script, 1);
   }
 }
 

@@ -175,8 +175,8 @@ func copyModule(t testing.TB, copied string) string {
 	return copied
 }
 
-// consumer makes a module of its own that uses ours from the folder at replaced, with these files, and with the probe as
-// its program unless they have another.
+// consumer makes a module of its own that uses ours from the folder at replaced, with these files, and with the probe
+// as its program unless they have another.
 func consumer(t testing.TB, replaced string, files map[string]string) string {
 	t.Helper()
 	return consumerIn(t, t.TempDir(), replaced, files)

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && cgo && gc && go1.22
+
+package spawn
+
+// #include "request.h"
+import "C"
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"nsenter-cpp.example/internal/kernel"
+	"nsenter-cpp.example/nsenter/bootstrap"
+)
+
+// Unsafe is a program that cannot be started so that the processes on the way share this program's memory. Nothing has
+// been done. It has to be started in another way, as package within does that executes this program anew.
+type Unsafe struct {
+	Reason Reason
+	Detail string // for people
+}
+
+// Error says why.
+func (e *Unsafe) Error() string {
+	text := "spawn: memory cannot be shared: " + e.Reason.String()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Reason is a row of the table in docs/decisions/0016-programs-that-share-memory.md.
+type Reason int
+
+// The reasons there are.
+const (
+	NotHere          Reason = iota + 1 // the kernel, or how this program is built, does not allow it
+	NotRoot                            // who is hidden has files in /proc that are root's
+	OwnNamespace                       // the kernel wants memory of its own there, or somebody else has all rights over us
+	NotInitial                         // this program is in a user namespace of its own
+	UnknownTarget                      // nobody knows who is in the pid namespace that is joined
+	TargetMayTrace                     // who is in there has CAP_SYS_PTRACE over us
+	LessPrivileged                     // the program has less rights than we, and could take hold of our own program
+	ShownByTheKernel                   // fs.suid_dumpable is 1: whoever changes ids is shown
+)
+
+func (r Reason) String() string {
+	switch r {
+	case NotHere:
+		return "it is not possible here"
+	case NotRoot:
+		return "the caller is not root"
+	case OwnNamespace:
+		return "a user or time namespace is entered"
+	case NotInitial:
+		return "the caller is not in the initial user namespace"
+	case UnknownTarget:
+		return "a pid namespace is joined, and of no known process"
+	case TargetMayTrace:
+		return "the target may have CAP_SYS_PTRACE over the caller"
+	case LessPrivileged:
+		return "a program that has less rights than the caller could overwrite the caller's"
+	case ShownByTheKernel:
+		return "fs.suid_dumpable is 1"
+	}
+	return "reason " + strconv.Itoa(int(r))
+}
+
+// noChecks is set by tests that are about something else.
+var noChecks bool
+
+// check refuses what could give this program's memory, or its file, to somebody else.
+func (s *Spec) check() error {
+	if reason := here(); reason != "" {
+		return &Unsafe{NotHere, reason}
+	}
+	kinds := s.joined() | s.Create
+	switch {
+	case noChecks:
+		return nil
+	case os.Geteuid() != 0:
+		return &Unsafe{NotRoot, ""}
+	case kinds&(bootstrap.User|bootstrap.Time) != 0:
+		return &Unsafe{OwnNamespace, ""}
+	}
+	// Where programs are others' than the caller's, and where others could be who look at the process.
+	if kinds&(bootstrap.PID|bootstrap.Mount) != 0 || s.Root != nil {
+		if own, err := inode("/proc/self/ns/user"); err != nil || own != initialUser {
+			return &Unsafe{NotInitial, ""}
+		}
+		if s.IDs != nil && s.IDs.UID != 0 || s.Capabilities != nil {
+			return &Unsafe{LessPrivileged, ""}
+		}
+	}
+	if s.IDs != nil && *s.IDs != (IDs{uint32(os.Geteuid()), uint32(os.Getegid())}) {
+		text, err := os.ReadFile("/proc/sys/fs/suid_dumpable")
+		if err != nil || string(bytes.TrimSpace(text)) == "1" {
+			return &Unsafe{ShownByTheKernel, ""}
+		}
+	}
+	return s.checkTarget()
+}
+
+// initialUser is PROC_USER_INIT_INO (include/linux/proc_ns.h), the inode of the user namespace that all others are in.
+const initialUser = 0xeffffffd
+
+// checkTarget is about those who would see the program's process: who is in its pid namespace.
+func (s *Spec) checkTarget() error {
+	for _, n := range s.Joins {
+		if n.Kind == bootstrap.PID {
+			return &Unsafe{UnknownTarget, ""}
+		}
+	}
+	if s.Target == nil || !s.Join.Has(bootstrap.PID) {
+		return nil
+	}
+	folder := "/proc/" + strconv.Itoa(s.Target.Pid)
+	user, err := inode(folder + "/ns/user")
+	if err != nil {
+		return &Error{fmt.Sprintf("failed to look at the user namespace of process %d", s.Target.Pid), err}
+	}
+	if user != initialUser { // inside of it there are no rights over us, who are in the initial one
+		return nil
+	}
+	text, err := os.ReadFile(folder + "/status")
+	if err != nil {
+		return &Error{fmt.Sprintf("failed to look at the capabilities of process %d", s.Target.Pid), err}
+	}
+	if mayTrace(text) {
+		return &Unsafe{TargetMayTrace, fmt.Sprintf("process %d", s.Target.Pid)}
+	}
+	return nil
+}
+
+// mayTrace tells from a process's status whether it has CAP_SYS_PTRACE, or can get it by executing something.
+func mayTrace(status []byte) bool {
+	const capSysPtrace = 19
+	known := 0
+	for _, name := range []string{"CapInh:\t", "CapPrm:\t", "CapBnd:\t"} {
+		_, rest, found := bytes.Cut(status, []byte("\n"+name))
+		if !found {
+			continue
+		}
+		digits, _, _ := bytes.Cut(rest, []byte("\n"))
+		set, err := strconv.ParseUint(string(digits), 16, 64)
+		if err != nil || set>>capSysPtrace&1 != 0 {
+			return true
+		}
+		known++
+	}
+	return known != 3
+}
+
+func inode(path string) (uint64, error) {
+	var st syscall.Stat_t
+	err := syscall.Stat(path, &st)
+	return uint64(st.Ino), err
+}
+
+// here is why memory cannot be shared in this program on this kernel, whatever is asked, or empty.
+var here = sync.OnceValue(func() string {
+	if reason := C.GoString(C.NsenterSpawnReason(hasRaceDetector)); reason != "" {
+		return reason
+	}
+	// The newest call that is needed, of Linux 5.9. Filters refuse newer calls than they know, too.
+	const closeRange, none = 436, ^uintptr(0) >> (bits.UintSize - 32)
+	if _, _, errno := syscall.Syscall(kernel.Call(closeRange), none, none, 0); errno != 0 {
+		return "close_range: " + errno.Error()
+	}
+	const pidfdOpen = 434
+	fd, _, errno := syscall.Syscall(kernel.Call(pidfdOpen), uintptr(os.Getpid()), 0, 0)
+	if errno != 0 {
+		return "pidfd_open: " + errno.Error()
+	}
+	syscall.Close(int(fd))
+	return ""
+})

@@ -36,7 +36,7 @@ func (e *Unsafe) Error() string {
 	return text
 }
 
-// Reason is a row of the table in docs/decisions/0016-programs-that-share-memory.md.
+// Reason is a row of the table in docs/decisions/0017-programs-that-share-memory.md.
 type Reason int
 
 // The reasons there are.

@@ -137,7 +137,7 @@ func TestLookUp(t *testing.T) {
 	expect(t, Spec{Path: "true"}, "") // by DefaultPath
 }
 
-// TestWhereMemoryIsNotShared is the table of docs/decisions/0016-programs-that-share-memory.md.
+// TestWhereMemoryIsNotShared is the table of docs/decisions/0017-programs-that-share-memory.md.
 func TestWhereMemoryIsNotShared(t *testing.T) {
 	confined := container(t, five, "")
 	privileged := process(t, testutil.Fixture(t, uintptr(five), ""))

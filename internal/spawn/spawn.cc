@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The caller's side. Why it is as it is: docs/decisions/0016-programs-that-share-memory.md.
+// The caller's side. Why it is as it is: docs/decisions/0017-programs-that-share-memory.md.
 
 #include "calls.h"
 #include "machine.h"

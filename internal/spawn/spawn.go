@@ -6,7 +6,7 @@
 // become the program, share this program's memory until then, so nothing is copied and nothing executed on the way.
 //
 // Where somebody inside could get at that memory, it refuses with an Unsafe, and another way has to be taken.
-// docs/decisions/0016-programs-that-share-memory.md says why, and when.
+// docs/decisions/0017-programs-that-share-memory.md says why, and when.
 package spawn
 
 /*

@@ -153,8 +153,9 @@ func init() {
 		number := int(directory.Fd())
 		s := &Spec{
 			Target: &Process{pid, int(fd)}, Join: bootstrap.Namespaces(kinds), Path: "/bin/true",
-			NewSession: true, Dir: "/", Umask: &umask, Groups: &groups, IDs: &IDs{uint32(uid), uint32(uid)}, NoNewPrivileges: true,
-			Seccomp: allowAll, DirFD: &number, Files: []int{0, 1, 2}, DeathSignal: syscall.SIGKILL,
+			NewSession: true, Dir: "/", Umask: &umask, Groups: &groups, IDs: &IDs{uint32(uid), uint32(uid)},
+			NoNewPrivileges: true,
+			Seccomp:         allowAll, DirFD: &number, Files: []int{0, 1, 2}, DeathSignal: syscall.SIGKILL,
 			Capabilities: capabilities,
 		}
 		fmt.Println(syscall.Gettid())
@@ -409,7 +410,8 @@ func ptrace(request, pid int, address, data uintptr) error {
 	return nil
 }
 
-// stopAfter traces a thread of the victim's and the process that it creates, and leaves that stopped after its nth call. No name: it has executed the program before.
+// stopAfter traces a thread of the victim's and the process that it creates, and leaves that stopped after its nth
+// call. No name: it has executed the program before.
 func stopAfter(tid, n int, begin func()) (pid int, name string, err error) {
 	const options = optionSysgood | optionFork | optionExec | optionExitKill
 	if err := ptrace(ptraceSeize, tid, 0, options); err != nil {

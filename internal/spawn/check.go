@@ -92,7 +92,7 @@ func (s *Spec) check() error {
 	}
 	// Where programs are others' than the caller's, and where others could be who look at the process.
 	if kinds&(bootstrap.PID|bootstrap.Mount) != 0 || s.Root != nil {
-		if own, err := inode("/proc/self/ns/user"); err != nil || own != initialUser {
+		if ownUser() != initialUser {
 			return &Unsafe{NotInitial, ""}
 		}
 		if s.IDs != nil && s.IDs.UID != 0 || s.Capabilities != nil {
@@ -113,30 +113,62 @@ const initialUser = 0xeffffffd
 
 // checkTarget is about those who would see the program's process: who is in its pid namespace.
 func (s *Spec) checkTarget() error {
+	pid := 0
+	if s.Target != nil && s.Join.Has(bootstrap.PID) {
+		pid = s.Target.Pid
+	}
 	for _, n := range s.Joins {
-		if n.Kind == bootstrap.PID {
+		if n.Kind != bootstrap.PID {
+			continue
+		}
+		pid = s.Member
+		// The number may be another process's by now, which would do if it is in there as well.
+		is, err := inode(fmt.Sprintf("/proc/%d/ns/pid", pid))
+		var st syscall.Stat_t
+		if err != nil || syscall.Fstat(n.FD, &st) != nil || is != uint64(st.Ino) {
 			return &Unsafe{UnknownTarget, ""}
 		}
 	}
-	if s.Target == nil || !s.Join.Has(bootstrap.PID) {
+	if pid == 0 {
 		return nil
 	}
-	folder := "/proc/" + strconv.Itoa(s.Target.Pid)
+	folder := "/proc/" + strconv.Itoa(pid)
 	user, err := inode(folder + "/ns/user")
 	if err != nil {
-		return &Error{fmt.Sprintf("failed to look at the user namespace of process %d", s.Target.Pid), err}
+		return &Error{fmt.Sprintf("failed to look at the user namespace of process %d", pid), err}
 	}
 	if user != initialUser { // inside of it there are no rights over us, who are in the initial one
 		return nil
 	}
-	text, err := os.ReadFile(folder + "/status")
+	text, err := readStatus(folder + "/status")
 	if err != nil {
-		return &Error{fmt.Sprintf("failed to look at the capabilities of process %d", s.Target.Pid), err}
+		return &Error{fmt.Sprintf("failed to look at the capabilities of process %d", pid), err}
 	}
 	if mayTrace(text) {
-		return &Unsafe{TargetMayTrace, fmt.Sprintf("process %d", s.Target.Pid)}
+		return &Unsafe{TargetMayTrace, fmt.Sprintf("process %d", pid)}
 	}
 	return nil
+}
+
+// ownUser does not change: a process with threads cannot enter another user namespace.
+var ownUser = sync.OnceValue(func() uint64 {
+	own, err := inode("/proc/self/ns/user")
+	if err != nil {
+		return 0
+	}
+	return own
+})
+
+// readStatus reads a file without what package os does for files that may block.
+func readStatus(path string) ([]byte, error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(fd)
+	text := make([]byte, 16<<10) // the groups of a process can fill the file, and what is cut is taken for the worst
+	n, err := syscall.Read(fd, text)
+	return text[:max(n, 0)], err
 }
 
 // mayTrace tells from a process's status whether it has CAP_SYS_PTRACE, or can get it by executing something.

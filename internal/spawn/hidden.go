@@ -25,8 +25,8 @@ const (
 	dumpable      = 1 // SUID_DUMP_USER
 )
 
-// hide hides this program until show. Who is seen by others, by root of a container, can be written to in one place that
-// is not hidden: /proc/PID/oom_score_adj, which is one for all who share memory.
+// hide hides this program until show. Whoever is seen by root of a container can be written to in one place that is not
+// hidden: /proc/PID/oom_score_adj, which is one for all who share memory.
 func hide(isSeen bool) {
 	hidden.mutex.Lock()
 	defer hidden.mutex.Unlock()

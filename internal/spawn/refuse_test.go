@@ -158,6 +158,8 @@ func TestWhereMemoryIsNotShared(t *testing.T) {
 		"a privileged container":              {Spec{Target: privileged, Join: five}, TargetMayTrace},
 		"a privileged container's network":    {Spec{Target: privileged, Join: bootstrap.Net | bootstrap.Mount}, 0},
 		"a pid namespace by descriptor":       {Spec{Joins: pid}, UnknownTarget},
+		"one of which a process is known":     {Spec{Joins: pid, Member: confined.Pid}, 0},
+		"one of which another is":             {Spec{Joins: pid, Member: privileged.Pid}, UnknownTarget},
 		"a user namespace":                    {Spec{Target: rootless, Join: bootstrap.User}, OwnNamespace},
 		"a new user namespace":                {Spec{Create: bootstrap.User}, OwnNamespace},
 		"a time namespace":                    {Spec{Create: bootstrap.Time}, OwnNamespace},

@@ -43,6 +43,7 @@ type Spec struct {
 	Target *Process             // some of whose namespaces are joined:
 	Join   bootstrap.Namespaces // these
 	Joins  []Namespace          // further ones
+	Member int                  // number of a process in the pid namespace of Joins; 0: none is known
 	Create bootstrap.Namespaces // in a user namespace that is there
 
 	Files      []int // by the number that they are to have; -1 where there is to be nothing
@@ -194,11 +195,22 @@ func watch(ctx context.Context, r *C.SpawnRequest) (stop func()) {
 
 // kill kills the process of a pidfd that turns up there.
 func kill(pidfd *int32) {
-	const pidfdSendSignal = 424
 	if fd := atomic.LoadInt32(pidfd); fd >= 0 {
-		syscall.Syscall6(kernel.Call(pidfdSendSignal), uintptr(fd), uintptr(syscall.SIGKILL), 0, 0, 0, 0)
+		send(int(fd), syscall.SIGKILL)
 	}
 }
+
+func send(pidfd int, signal syscall.Signal) error {
+	const pidfdSendSignal = 424
+	_, _, errno := syscall.Syscall6(kernel.Call(pidfdSendSignal), uintptr(pidfd), uintptr(signal), 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// IsReaped tells whether somebody has waited for the process, so that its number may be another's.
+func (p *Process) IsReaped() bool { return send(p.Pidfd, 0) == syscall.ESRCH }
 
 // wait reaps the process of a pidfd.
 func wait(pidfd int) {

@@ -469,3 +469,25 @@ func TestTheProgramIsTheCallersToReap(t *testing.T) {
 		}
 	})
 }
+
+// TestAScoreFromInside: root of a container can write the program's process's oom_score_adj, which is the caller's too.
+func TestAScoreFromInside(t *testing.T) {
+	testutil.RequireRoot(t)
+	own := readScore()
+	if own == "" {
+		t.Fatal("no score")
+	}
+	defer writeScore(own)
+	hide(true)
+	hide(true) // another call
+	writeScore("777\n")
+	show()
+	if got := readScore(); got != own {
+		t.Errorf("after one call the score is %q, and was %q", got, own)
+	}
+	writeScore("778\n")
+	show()
+	if got := readScore(); got != own {
+		t.Errorf("the score is %q, and was %q", got, own)
+	}
+}

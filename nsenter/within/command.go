@@ -38,12 +38,16 @@ type Cmd struct {
 	// one that is no other session's, so not the caller's own: OpenTerminal makes one. nil is none: the program has a
 	// session of its own, and what is typed at the caller's terminal sends no signal to it.
 	Terminal *os.File
+	// Apart keeps the process that becomes the program from sharing the caller's memory until then, which it does where
+	// nobody in the namespaces can get at that. It takes several times as long.
+	Apart bool
 
 	// Process and ProcessState are as in os/exec.
 	Process      *os.Process
 	ProcessState *os.ProcessState
 
 	running *running
+	program *program // instead of running
 	waited  bool
 }
 
@@ -55,12 +59,18 @@ func Command(p *Proc, name string, arguments ...string) *Cmd {
 // Start starts the program. That it cannot be executed is an error of Start's. When ctx ends, it is
 // killed.
 func (c *Cmd) Start(ctx context.Context) error {
-	if c.running != nil {
+	if c.isStarted() {
 		return errors.New("within: already started")
 	}
 	arguments, err := c.arguments()
 	if err != nil {
 		return err
+	}
+	if program, err := c.startProgram(ctx); err != nil {
+		return err
+	} else if program != nil {
+		c.program, c.Process = program, program.process
+		return nil
 	}
 	r, err := c.Proc.startChild(ctx, c)
 	if err != nil {
@@ -97,6 +107,8 @@ func (c *Cmd) Start(ctx context.Context) error {
 	return nil
 }
 
+func (c *Cmd) isStarted() bool { return c.running != nil || c.program != nil }
+
 // arguments are those of the program as they are sent, each but the last with a NUL behind it.
 func (c *Cmd) arguments() ([]byte, error) {
 	const pathMax = 4096 // path_resolution(7)
@@ -126,13 +138,17 @@ func (c *Cmd) arguments() ([]byte, error) {
 // then the error is exec.ErrWaitDelay, and what the program itself has written has been copied.
 func (c *Cmd) Wait() error {
 	switch {
-	case c.running == nil:
+	case !c.isStarted():
 		return errors.New("within: not started")
 	case c.waited:
 		return errors.New("within: Wait was already called")
 	}
 	c.waited = true
-	state, err, outputErr := c.running.end()
+	end := c.program.end
+	if c.running != nil {
+		end = c.running.end
+	}
+	state, err, outputErr := end()
 	c.ProcessState = state
 	switch {
 	case state != nil && !state.Success():
@@ -191,16 +207,17 @@ func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
 	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller, DieWithCaller: c.DieWithCaller,
-		Terminal: c.Terminal}
+		Terminal: c.Terminal, Apart: c.Apart}
 }
 
 // run runs the command in another's place.
 func (c *Cmd) run(ctx context.Context, other *Cmd) error {
-	if other.running != nil {
+	if other.isStarted() {
 		return errors.New("within: already started")
 	}
 	err := c.Run(ctx)
-	other.Process, other.ProcessState, other.running, other.waited = c.Process, c.ProcessState, c.running, c.waited
+	other.Process, other.ProcessState, other.waited = c.Process, c.ProcessState, c.waited
+	other.running, other.program = c.running, c.program
 	return err
 }
 

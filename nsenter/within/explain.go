@@ -26,7 +26,7 @@ func (f *childFiles) explain(err error) error {
 		if fatal.Path != join.Path {
 			continue
 		}
-		file := f.namespaces[i]
+		file := f.namespaces[i].file
 		named := *fatal
 		named.Path = file.Name()
 		named.Text = strings.Replace(fatal.Text, fatal.Path, named.Path, 1)
@@ -52,7 +52,7 @@ func (f *childFiles) lack(namespace *os.File) string {
 	defer syscall.Close(int(fd))
 	owner := linkOf(fd)
 	for i, join := range f.joins {
-		if join.Kind == User && linkOf(f.namespaces[i].Fd()) == owner {
+		if join.Kind == User && linkOf(f.namespaces[i].file.Fd()) == owner {
 			return ""
 		}
 	}

@@ -25,7 +25,7 @@ type childFiles struct {
 	releases   []func()         // of guarded programs
 	first      int              // the lowest descriptor that is this package's
 	joins      []bootstrap.Join // the namespaces among them
-	namespaces []*os.File       // those of joins
+	namespaces []namespace      // those of joins
 	terminal   int              // descriptor of the program's controlling terminal, or 0
 	program    int              // descriptor of the caller's program, or -1
 	isExposed  bool             // others in its namespaces could get at what it executes
@@ -63,7 +63,7 @@ func (f *childFiles) addNamespace(n namespace) {
 	if n.lent {
 		add = f.add
 	}
-	f.namespaces = append(f.namespaces, n.file)
+	f.namespaces = append(f.namespaces, n)
 	f.joins = append(f.joins, bootstrap.Join{Kind: n.kind, Path: fmt.Sprintf("/proc/self/fd/%d", add(n.file))})
 }
 

@@ -220,28 +220,30 @@ func TestFrozenProcessesAreLeftToTheKernel(t *testing.T) {
 		})
 		f.thaw()
 	})
-	t.Run("a program", func(t *testing.T) {
-		nothingLeft(t)
-		f := newFreezer(t, 1)
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		pids := make(chan string, 1)
-		go func() {
-			if pid, err := strconv.Atoi(<-pids); err == nil {
-				f.freeze(pid)
-			}
-			cancel()
-		}()
-		inTime(t, most, f.thaw, func() {
-			p := &Proc{New: User, Stdout: toChannel(pids)}
-			err := Command(p, "sh", "-c", "echo $$; sleep 60").Run(ctx)
-			var left *NotEndedError
-			if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
+	for what, kinds := range map[string]Namespaces{"a program": User, "a program that shares memory first": UTS} {
+		t.Run(what, func(t *testing.T) {
+			nothingLeft(t)
+			f := newFreezer(t, 1)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			pids := make(chan string, 1)
+			go func() {
+				if pid, err := strconv.Atoi(<-pids); err == nil {
+					f.freeze(pid)
+				}
+				cancel()
+			}()
+			inTime(t, most, f.thaw, func() {
+				p := &Proc{New: kinds, Stdout: toChannel(pids)}
+				err := Command(p, "sh", "-c", "echo $$; sleep 60").Run(ctx)
+				var left *NotEndedError
+				if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v", err)
+				}
+			})
+			f.thaw()
 		})
-		f.thaw()
-	})
+	}
 }
 
 // toChannel sends what is written first to a channel.

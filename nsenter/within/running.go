@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"nsenter-cpp.example/internal/launch"
@@ -26,10 +25,7 @@ type running struct {
 	answers   io.Reader // of process.Conn; what the process has written is there to be read when it has ended
 	requests  *outbox
 	stdio     *stdio
-	ended     chan struct{} // closed when the process has ended, before it is reaped
-	left      chan struct{} // closed when it has been killed, and does not end
-
-	killing sync.Once
+	ending
 	unwatch func() bool // ends the watch over the context
 }
 
@@ -49,8 +45,7 @@ func newRunning(ctx context.Context, process *parent.Init, ended chan struct{}, 
 		answers:  launch.NewReader(process.Conn),
 		requests: &outbox{socket: requests},
 		stdio:    stdio,
-		ended:    ended,
-		left:     make(chan struct{}),
+		ending:   ending{ended: ended, left: make(chan struct{})},
 	}
 	r.unwatch = context.AfterFunc(ctx, r.kill)
 	go func() {
@@ -65,25 +60,13 @@ func newRunning(ctx context.Context, process *parent.Init, ended chan struct{}, 
 // kill kills the process, and what waits for its end does so for patienceForKernel from now on.
 func (r *running) kill() {
 	r.process.Kill()
-	r.killing.Do(func() {
-		timer := time.AfterFunc(patienceForKernel, func() {
-			close(r.left)
-			r.process.Conn.SetReadDeadline(time.Unix(1, 0))
-		})
-		go func() {
-			<-r.ended
-			timer.Stop()
-		}()
-	})
+	r.isKilled(func() { r.process.Conn.SetReadDeadline(time.Unix(1, 0)) })
 }
 
 // end waits for the end of the process and of what copies its output. If the process has been killed and does not end,
 // err is a *NotEndedError, and the process is reaped whenever it does.
 func (r *running) end() (state *os.ProcessState, err, outputErr error) {
-	select {
-	case <-r.ended: // nobody waits for its number any more when that may be another's
-	case <-r.left:
-	}
+	r.await()
 	r.unwatch()
 	if r.isLeft() {
 		err = newNotEndedError(r.process.Pid)
@@ -96,21 +79,6 @@ func (r *running) end() (state *os.ProcessState, err, outputErr error) {
 	}
 	r.requests.close()
 	return state, err, r.stdio.wait()
-}
-
-// isLeft tells whether the process has been killed and does not end.
-func (r *running) isLeft() bool {
-	select {
-	case <-r.ended:
-		return false
-	default:
-	}
-	select {
-	case <-r.left:
-		return true
-	default:
-		return false
-	}
 }
 
 // processState is the state of a process as proc_pid_stat(5) has it: 'T' is one that is stopped.

@@ -45,6 +45,7 @@ type Target struct{ parts []part }
 type part struct {
 	kinds Namespaces
 	find  func(Namespaces) ([]namespace, error)
+	pid   int // of the process whose they are, or 0
 }
 
 // Of is namespaces of a process. That the number has gone to another process is noticed from the
@@ -57,7 +58,7 @@ func Of(pid int, kinds Namespaces) Target {
 		}
 		defer folder.Close()
 		return openNamespaces(folder, pid, kinds)
-	}}}}
+	}, pid}}}
 }
 
 // OfPidfd is namespaces of the process that a pidfd refers to.
@@ -77,7 +78,7 @@ func OfPidfd(pidfd *os.File, kinds Namespaces) Target {
 			return nil, errEnded(pid)
 		}
 		return openNamespaces(folder, pid, kinds)
-	}}}}
+	}, 0}}}
 }
 
 // Path is the namespace that a file is: one in /proc/PID/ns, or one that such has been mounted on, as
@@ -89,15 +90,15 @@ func Path(kind Namespaces, path string) Target {
 		if err != nil {
 			return namespace{}, fmt.Errorf("within: failed to open %v namespace: %w", kind, err)
 		}
-		return namespace{kind, file, false}, nil
-	})}}}
+		return namespace{kind, file, false, 0}, nil
+	}), 0}}}
 }
 
 // FD is the namespace that an open file is.
 func FD(kind Namespaces, file *os.File) Target {
 	return Target{[]part{{kind, one(func(kind Namespaces) (namespace, error) {
-		return namespace{kind, file, true}, nil
-	})}}}
+		return namespace{kind, file, true, 0}, nil
+	}), 0}}}
 }
 
 // one is for a file, which is one namespace.
@@ -119,11 +120,34 @@ func (t Target) And(other Target) Target {
 	return Target{append(t.parts[:len(t.parts):len(t.parts)], other.parts...)}
 }
 
+// process is the one process whose namespaces the target is, and which of them; or 0.
+func (t Target) process() (pid int, kinds Namespaces) {
+	if len(t.parts) != 1 {
+		return 0, 0
+	}
+	p := t.parts[0]
+	if p.pid <= 0 || p.kinds == 0 || p.kinds == All || p.kinds&^All != 0 { // the last are errors
+		return 0, 0
+	}
+	return p.pid, p.kinds
+}
+
+// kinds are those that are named. All is none of them: what it is depends on the process.
+func (t Target) kinds() (kinds Namespaces) {
+	for _, p := range t.parts {
+		if p.kinds != All {
+			kinds |= p.kinds
+		}
+	}
+	return kinds
+}
+
 // namespace is an open namespace.
 type namespace struct {
 	kind Namespaces
 	file *os.File
 	lent bool // the file is the user's
+	pid  int  // of a process that was in it, or 0
 }
 
 func closeAll(namespaces []namespace) {
@@ -254,7 +278,7 @@ func openNamespaces(folder *os.File, pid int, kinds Namespaces) (namespaces []na
 			return nil, fmt.Errorf("within: failed to open %v namespace of process %d: %w", kind, pid, err)
 		}
 		file := os.NewFile(uintptr(fd), folder.Name()+"/"+name)
-		namespaces = append(namespaces, namespace{kind, file, false})
+		namespaces = append(namespaces, namespace{kind, file, false, pid})
 	}
 	return namespaces, nil
 }

@@ -234,7 +234,7 @@ func TestKindByName(t *testing.T) {
 	}
 }
 
-func openPidfd(t *testing.T, pid int) *os.File {
+func openPidfd(t testing.TB, pid int) *os.File {
 	t.Helper()
 	fd, _, errno := syscall.Syscall(kernel.Call(434), uintptr(pid), 0, 0)
 	if errno != 0 {

@@ -19,7 +19,7 @@ import (
 
 // BenchmarkInTurn runs /bin/true in five namespaces of a container, by Start, by nsenter(1), and outside by package
 // os/exec, one after the other, from a program with a heap of 200 MB; and Start and os/exec with a session of its own,
-// for which the kernel makes a group of its scheduler (sched_autogroup_enabled). What counts is the ratio of medians:
+// for which the kernel makes a group of its scheduler (sched_autogroup_enabled). Compare the ratios of medians:
 //
 //	go test -run XXX -bench InTurn -benchtime 300x ./internal/spawn
 func BenchmarkInTurn(b *testing.B) {

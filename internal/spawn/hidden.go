@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// hidden is this program while others share its memory: not dumpable. Whoever wants to look at it, or at them, has to
-// have CAP_SYS_PTRACE in the user namespace that this program was executed in (PR_SET_DUMPABLE(2const)). That is a
+// hidden is this program while others share its memory: not dumpable. To look at it, or at them, a process needs
+// CAP_SYS_PTRACE in the user namespace that this program was executed in (PR_SET_DUMPABLE(2const)). The flag is a
 // property of the memory, so of all who share it and of all threads.
 var hidden struct {
 	mutex  sync.Mutex
@@ -25,8 +25,8 @@ const (
 	dumpable      = 1 // SUID_DUMP_USER
 )
 
-// hide hides this program until show. Whoever is seen by root of a container can be written to in one place that is not
-// hidden: /proc/PID/oom_score_adj, which is one for all who share memory.
+// hide hides this program until show. Root of a container that sees a process can write to one file of
+// it that is not hidden: /proc/PID/oom_score_adj, which is one for all who share memory.
 func hide(isSeen bool) {
 	hidden.mutex.Lock()
 	defer hidden.mutex.Unlock()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The process that shares the caller's memory. It does not return: it ends in sys::Exit or in
-// execve(2). What it uses is on its stack, in the request, or read-only.
+// execve(2). All that it uses is on its stack, in the request, or read-only.
 
 #pragma once
 

@@ -107,7 +107,8 @@ class Program {
   }
 
   /// Before signals are unblocked: a handler of the caller's would run here, in the caller's
-  /// memory. What is ignored stays so, as when the program would be executed by the caller itself.
+  /// memory. Signals that are ignored stay so, as when the program would be executed by the caller
+  /// itself.
   bool ForgetHandlers() {
     for (int signal = 1; signal < _NSIG; ++signal) {
       sys::SignalAction action;

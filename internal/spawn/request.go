@@ -19,7 +19,7 @@ import (
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
-// request is the same for C++. What it points to stays where it is until the pinner lets go of it.
+// request is the same for C++. The pinner keeps in their places all things that it points to.
 func (s *Spec) request(pinner *runtime.Pinner) (*C.SpawnRequest, error) {
 	r := &C.SpawnRequest{
 		target:            -1,
@@ -152,7 +152,7 @@ func softFileLimit() uint64 {
 func (s *Spec) limits() []Limit {
 	before := uint64(C.NsenterSpawnFirstFileLimit())
 	var own syscall.Rlimit
-	if !s.OriginalFileLimit || before == raisedFiles ||
+	if !s.FileLimitAtStart || before == raisedFiles ||
 		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own) != nil || uint64(own.Cur) != raisedFiles {
 		return s.Limits
 	}

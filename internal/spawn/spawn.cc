@@ -32,10 +32,10 @@ bool JoinsPids(const SpawnRequest& request) {
   return false;
 }
 
-/// Waits for the end of the pipe. What is open in the program's process is closed when the program
-/// runs or that process ends, and in both cases after it has let go of this memory (begin_new_exec
-/// in fs/exec.c, do_exit in kernel/exit.c). The end of CLONE_VFORK would be before that.
-/// False: the caller gives up, and the pipe has not ended.
+/// Waits for the end of the pipe. The kernel closes the descriptors of the program's process when
+/// the program runs or that process ends, and in both cases after it has let go of this memory
+/// (begin_new_exec in fs/exec.c, do_exit in kernel/exit.c). The end of CLONE_VFORK would be before
+/// that. False: the caller gives up, and the pipe has not ended.
 bool AwaitEnd(const SpawnRequest& request) {
   constexpr int kMilliseconds = 20;
   for (;;) {

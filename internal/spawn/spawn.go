@@ -37,8 +37,8 @@ type Namespace struct {
 	Name string // as errors say it: "/run/netns/a"
 }
 
-// Spec is a program and the process that it is to be. What is not set is the caller's, but for the descriptors, of
-// which the program has no others than Files. Numbers of descriptors are the caller's, and stay open.
+// Spec is a program and the process that it is to be. A field that is not set leaves the process what the caller
+// has. But of descriptors the program has only Files. Numbers of descriptors are the caller's, and stay open.
 type Spec struct {
 	Target *Process             // some of whose namespaces are joined:
 	Join   bootstrap.Namespaces // these
@@ -55,8 +55,8 @@ type Spec struct {
 	DirFD  *int
 	Umask  *uint32
 	Limits []Limit
-	// OriginalFileLimit: the limit of open files is the one that this program was started with, which Go has raised.
-	OriginalFileLimit bool
+	// FileLimitAtStart: the limit of open files is the one that this program was started with, which Go has raised.
+	FileLimitAtStart bool
 
 	IDs             *IDs
 	Groups          *[]uint32 // the supplementary groups

@@ -174,7 +174,7 @@ func TestWhatIsNotSaidIsTheCallers(t *testing.T) {
 	defer signal.Reset(syscall.SIGUSR1)
 	testutil.NothingLeft(t)
 	s := shell("umask; pwd; id; ulimit -a; env; grep -E '^(Cap|Sig[BIC]|NoNewPrivs|Seccomp:)' /proc/self/status")
-	s.OriginalFileLimit = true
+	s.FileLimitAtStart = true
 	cmd := exec.Command("/bin/sh", s.Args[1:]...)
 	cmd.Env = s.Env
 	want, err := cmd.Output()
@@ -297,7 +297,7 @@ func TestDescriptors(t *testing.T) {
 	for name, order := range map[string][]int{
 		"forwards":  {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
 		"backwards": {11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0},
-		"holes":     {3, -1, 1, -1, -1, 0, -1, 11, -1},
+		"gaps":      {3, -1, 1, -1, -1, 0, -1, 11, -1},
 		"the same":  {5, 5, 5},
 		"none":      {},
 	} {

@@ -123,7 +123,7 @@ func (c *Cmd) spawn(ctx context.Context, s *share.Spec, files *childFiles, stdio
 	if !filepath.IsAbs(dir) {
 		dir = "/" + dir // from the root, as a child's would be
 	}
-	s.Dir, s.NewSession, s.OriginalFileLimit = dir, true, true
+	s.Dir, s.NewSession, s.FileLimitAtStart = dir, true, true
 	s.Path, s.Args = c.Path, c.Args
 	for _, file := range stdio.theirs {
 		if file == nil {
@@ -179,7 +179,7 @@ func withoutDuplicates(environment []string) []string {
 	return list
 }
 
-// kill kills the program, and what is left of its session's first process group, as parent.Init.Kill does.
+// kill kills the program, and the rest of its own process group, as parent.Init.Kill does.
 func (p *program) kill() {
 	p.mutex.Lock()
 	if !p.reaped {

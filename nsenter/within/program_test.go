@@ -138,7 +138,7 @@ func TestWhoseMemoryIsNotShared(t *testing.T) {
 		"an unknown container":       {Target: Path(PID, fmt.Sprintf("/proc/%d/ns/pid", privileged))},
 		"a user namespace":           {New: User},
 		"a time namespace":           {New: Time},
-		"a hook":                     {Started: func(int) error { return nil }},
+		"Started":                    {Started: func(int) error { return nil }},
 		"a score":                    {OOMScoreAdj: &zero},
 	} {
 		c := Command(p, "true")

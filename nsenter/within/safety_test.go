@@ -330,7 +330,7 @@ func TestRecycledPid(t *testing.T) {
 			return
 		}
 	}
-	t.Fatal("none of ten pids was given to a second process of ours")
+	t.Fatal("none of ten pids was given to another process of ours")
 }
 
 // recyclePid returns false if the number has gone to somebody else.

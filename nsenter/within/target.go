@@ -219,8 +219,8 @@ func checkKind(file *os.File, kind Namespaces) error {
 	return nil
 }
 
-// kindOf is the kind of namespace that an open file is, by its name in /proc, or 0. A 64-bit kernel before 6.13 does not
-// take the requests of ioctl_ns(2) from a 32-bit process.
+// kindOf is the kind of namespace that an open file is, by its name in /proc, or 0. A 64-bit kernel before 6.13
+// takes no requests of ioctl_ns(2) from a 32-bit process.
 func kindOf(file *os.File) Namespaces {
 	const nsfsMagic = 0x6e736673 // <linux/magic.h>
 	var fs syscall.Statfs_t

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The bytes of the protocol, as C++ code of tests has them: bootstrap messages and replies, right
-// or wrong. For the tests in this folder, tests/fuzz, tests/faults/inject and tests/bench/launcher.
-// Those whose messages have to be right do not use parent/ for them either: it leaves out what is
-// zero, which runc sends, and asks the core what it thinks of the rest.
+// or wrong. For the tests in this folder, tests/fuzz, tests/faults/inject and
+// tests/bench/stopwatch. Those whose messages have to be right do not use parent/ for them either:
+// it leaves out what is zero, which runc sends, and asks the core what it thinks of the rest.
 
 #pragma once
 

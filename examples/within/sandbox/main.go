@@ -43,8 +43,9 @@ func main() {
 	}
 }
 
-// runInTerminal runs a program in a terminal of its own if this program is at one. What is typed is for the program
-// then, Ctrl-C too: it is in a session of its own, which this one's terminal sends no signals to.
+// runInTerminal runs a program in a terminal of its own if this program is at one. The program then
+// gets all that the user types, Ctrl-C too: it is in a session of its own, to which this one's terminal
+// sends no signals.
 func runInTerminal(ctx context.Context, c *within.Cmd) error {
 	terminal, err := within.OpenTerminal()
 	if err != nil {

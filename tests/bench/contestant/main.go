@@ -6,7 +6,8 @@
 //
 //go:debug containermaxprocs=0
 
-// Command contestant is the program that the benchmark launches: a Go program that only reads INITPIPE to its end. A build tag chooses the one import in which the contestants differ.
+// Command contestant is the program that the benchmark launches: a Go program that only reads INITPIPE to its
+// end. A build tag chooses the one import in which the contestants differ.
 package main
 
 import (

@@ -165,8 +165,8 @@ func allCombinations() []combination {
 }
 
 // possible says that the kernel allows it. A process that has joined a pid namespace cannot create another. A
-// process that is not root can join namespaces that belong to the joined user namespace, and create namespaces that will
-// belong to the new one.
+// process that is not root can join namespaces that belong to the joined user namespace, and create namespaces that
+// will belong to the new one.
 func (c *combination) possible() bool {
 	if c.what["pid"] == both || c.what["user"] == both {
 		return false

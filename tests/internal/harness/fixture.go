@@ -140,9 +140,10 @@ var (
 // Computed before the clone, like all that is needed in the child.
 var clone3 = kernel.Call(435)
 
-// cloneFixture forks and executes as package syscall does. But it chooses the pid, which clone3(2) allows root. (Writing ns_last_pid does not work with every kernel, and leaves time for a thread to take
-// the pid.) The child has a copy of our memory in which the Go runtime does not run: nothing there may
-// allocate, grow the stack or do other than raw system calls.
+// cloneFixture forks and executes as package syscall does. But it chooses the pid, which clone3(2) allows root.
+// (Writing ns_last_pid does not work with every kernel, and leaves time for a thread to take the pid.) The child
+// has a copy of our memory in which the Go runtime does not run: nothing there may allocate, grow the
+// stack or do other than raw system calls.
 //
 //go:norace
 //go:nosplit

@@ -112,8 +112,8 @@ func whereIs(pid int, name string) string {
 	return "new"
 }
 
-// OwnersAreTold tells whether the kernel says who owns a namespace. A 64-bit kernel before 6.13 does not say it to a 32-bit
-// process (ioctl_ns(2)). There a namespace of another owner passes for one that is right.
+// OwnersAreTold tells whether the kernel says who owns a namespace. A 64-bit kernel before 6.13 does not say it to a
+// 32-bit process (ioctl_ns(2)). There a namespace of another owner passes for one that is right.
 func OwnersAreTold() bool {
 	file, err := os.Open("/proc/self/ns/uts")
 	if err != nil {

@@ -5,8 +5,6 @@
 #include "child.h"
 #include "message.h"
 
-#include <array>
-#include <bit>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -128,7 +126,8 @@ TEST(Nsexec, ReturnsInASoundProcess) {
 
 TEST(Nsexec, LeavesNothingAfterABrokenMessage) {
   const std::string message = "no message at all";
-  const auto type = std::bit_cast<std::uint16_t>(std::array{message[4], message[5]});
+  std::uint16_t type = 0;
+  std::memcpy(&type, &message[4], sizeof(type));
   const Flow flow = RunNsexec(message, [] { ADD_FAILURE() << "has returned"; });
   test::ExpectExit(flow.outcome, 1, "");
   EXPECT_TRUE(flow.outcome.siblings.empty());

@@ -315,8 +315,9 @@ TEST(EnterNamespaces, HasAChildForAHelperIfSoAsked) {
 TEST(EnterNamespaces, CopiesTheHelperOfWhoIsNotRootOrNotDumpable) {
   for (const std::string caller : {"geteuid() = 1000", "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 0",
                                    "geteuid() = 0\nprctl(PR_GET_DUMPABLE) = 2"}) {
-    EXPECT_EQ(Enter(test::WithMaps(), kOpenProc + caller + kCopyHelper + kCopyWritesMaps + kEnd),
-              "pid 43");
+    std::string script = kOpenProc;
+    script.append(caller).append(kCopyHelper).append(kCopyWritesMaps).append(kEnd);
+    EXPECT_EQ(Enter(test::WithMaps(), script), "pid 43");
   }
 }
 

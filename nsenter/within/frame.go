@@ -28,7 +28,7 @@ const (
 	frameResult  frameKind = 'r' // id, withError; body: result
 	frameError   frameKind = 'f' // id; body: a sentError, with which the call has failed
 	frameFailure frameKind = 'F' // body: a sentError, with which the process has failed
-	frameReady   frameKind = 'R' // to execute, and to die with the caller, who is asked whether he lives
+	frameReady   frameKind = 'R' // to execute, and to die with the caller, which is asked whether it is alive
 )
 
 // frame is a frame. A field that its kind does not have is zero.

@@ -5,6 +5,7 @@
 #include "child.h"
 #include "message.h"
 
+#include <array>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -126,8 +127,8 @@ TEST(Nsexec, ReturnsInASoundProcess) {
 
 TEST(Nsexec, LeavesNothingAfterABrokenMessage) {
   const std::string message = "no message at all";
-  std::uint16_t type = 0;
-  std::memcpy(&type, &message[4], sizeof(type));
+  // Not std::bit_cast, which libstdc++ 10 does not have.
+  const auto type = __builtin_bit_cast(std::uint16_t, std::array{message[4], message[5]});
   const Flow flow = RunNsexec(message, [] { ADD_FAILURE() << "has returned"; });
   test::ExpectExit(flow.outcome, 1, "");
   EXPECT_TRUE(flow.outcome.siblings.empty());

@@ -90,6 +90,10 @@ func (s *Spec) check() error {
 	case kinds&(bootstrap.User|bootstrap.Time) != 0:
 		return &Unsafe{OwnNamespace, ""}
 	}
+	// Otherwise what we look at below is about other processes.
+	if s.joined().Has(bootstrap.PID) && !ProcShowsOurPidNamespace() {
+		return &Unsafe{UnknownTarget, "/proc shows another pid namespace"}
+	}
 	// Where programs are others' than the caller's, and where others could be who look at the process.
 	if kinds&(bootstrap.PID|bootstrap.Mount) != 0 || s.Root != nil {
 		if ownUser() != initialUser {
@@ -99,13 +103,21 @@ func (s *Spec) check() error {
 			return &Unsafe{LessPrivileged, ""}
 		}
 	}
-	if s.IDs != nil && *s.IDs != (IDs{uint32(os.Geteuid()), uint32(os.Getegid())}) {
+	// A thread that changes its ids, in this call or for another one, would show the memory of all.
+	if kinds&(bootstrap.PID|bootstrap.Mount) != 0 ||
+		s.IDs != nil && *s.IDs != (IDs{uint32(os.Geteuid()), uint32(os.Getegid())}) {
 		text, err := os.ReadFile("/proc/sys/fs/suid_dumpable")
 		if err != nil || string(bytes.TrimSpace(text)) == "1" {
 			return &Unsafe{ShownByTheKernel, ""}
 		}
 	}
 	return s.checkTarget()
+}
+
+// ProcShowsOurPidNamespace tells whether numbers in /proc are those that the kernel takes from this process.
+func ProcShowsOurPidNamespace() bool {
+	link, err := os.Readlink("/proc/self")
+	return err == nil && link == strconv.Itoa(os.Getpid())
 }
 
 // initialUser is PROC_USER_INIT_INO (include/linux/proc_ns.h), the inode of the user namespace that all others are in.

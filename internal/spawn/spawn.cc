@@ -39,7 +39,10 @@ bool JoinsPids(const SpawnRequest& request) {
 bool AwaitEnd(const SpawnRequest& request) {
   constexpr int kMilliseconds = 20;
   for (;;) {
-    if (sys::Poll(request.running_end, POLLIN, kMilliseconds) != 0) return true;
+    const int result = sys::Poll(request.running_end, POLLIN, kMilliseconds);
+    // A poll that fails, because a filter or a limit forbids it, says nothing. The read waits.
+    char none = 0;
+    if (result > 0 || (result < 0 && sys::Read(request.running_end, &none, 1) == 0)) return true;
     if (__atomic_load_n(&request.gives_up, __ATOMIC_RELAXED) != 0) return false;
   }
 }
@@ -94,7 +97,10 @@ bool Create(SpawnRequest& request) {
   const int pid =
       CloneWithPidfd(flags, RunProgram, &request, request.stack + kSpawnStack, &request.pidfd);
   if (pids.is_changed()) request.is_stranded = pids.Restore() ? 0 : 1;
-  if (pid < 0) return Fail(request, kSpawnClone, pid);
+  if (pid < 0) {
+    request.pidfd = -1;  // the kernel leaves a number there, of a descriptor that it has taken back
+    return Fail(request, kSpawnClone, pid);
+  }
   request.pid = pid;
   return true;
 }

@@ -235,7 +235,9 @@ func TestFrozenProcessesAreLeftToTheKernel(t *testing.T) {
 			}()
 			inTime(t, most, f.thaw, func() {
 				p := &Proc{New: kinds, Stdout: toChannel(pids)}
-				err := Command(p, "sh", "-c", "echo $$; sleep 60").Run(ctx)
+				c := Command(p, "sh", "-c", "echo $$; sleep 60")
+				c.ShareMemory = kinds == UTS
+				err := c.Run(ctx)
 				var left *NotEndedError
 				if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
 					t.Errorf("got %v", err)

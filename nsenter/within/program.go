@@ -33,7 +33,7 @@ type program struct {
 // or must not (decision 0017): nothing has happened then, and a child does it.
 func (c *Cmd) startProgram(ctx context.Context) (*program, error) {
 	p := c.Proc
-	if c.Apart || c.Terminal != nil || c.DieWithCaller || child != nil || !functions.frozen() || !isPlainRoot() ||
+	if !c.ShareMemory || c.Terminal != nil || c.DieWithCaller || child != nil || !functions.frozen() || !isPlainRoot() ||
 		p.Started != nil || p.Logger != nil || p.OOMScoreAdj != nil || p.TimeOffsets != nil ||
 		(p.New|p.Target.kinds())&(User|Time) != 0 {
 		return nil, nil
@@ -79,7 +79,8 @@ func (c *Cmd) target(s *share.Spec) (*childFiles, error) {
 	p := c.Proc
 	pid, kinds := p.Target.process()
 	pidfd := -1
-	if pid != 0 && len(p.ExtraFiles) < maxFiles-8 { // a child would have the namespaces, too
+	// A child would have the namespaces, too. In a pid namespace that /proc does not show, the number is another process.
+	if pid != 0 && len(p.ExtraFiles) < maxFiles-8 && share.ProcShowsOurPidNamespace() {
 		const pidfdOpen = 434
 		fd, _, errno := syscall.Syscall(kernel.Call(pidfdOpen), uintptr(pid), 0, 0)
 		if errno == 0 {
@@ -126,7 +127,7 @@ func (c *Cmd) spawn(ctx context.Context, s *share.Spec, files *childFiles, stdio
 	s.Dir, s.NewSession, s.FileLimitAtStart = dir, true, true
 	s.Path, s.Args = c.Path, c.Args
 	for _, file := range stdio.theirs {
-		if file == nil {
+		if file == nil || file.Fd() == ^uintptr(0) { // a file that is closed has no descriptor
 			file = null
 		}
 		s.Files = append(s.Files, int(file.Fd()))

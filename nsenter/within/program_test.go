@@ -79,21 +79,21 @@ func TestProgramsAreTheSameEitherWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var said [2]string
 			var errs [2]error
-			for i, isApart := range []bool{true, false} {
+			for i, shares := range []bool{false, true} {
 				p, cmd := c.proc, c.cmd
 				p.Stdin = strings.NewReader("in\n")
-				cmd.Proc, cmd.Apart = &p, isApart
+				cmd.Proc, cmd.ShareMemory = &p, shares
 				if cmd.Path == "" {
 					cmd.Path = "sh"
 				}
 				output, err := cmd.CombinedOutput(deadline(t, short))
 				said[i], errs[i] = string(output), err
-				if started := cmd.program != nil; err == nil && started == isApart {
-					t.Errorf("apart %v: shared memory: %v", isApart, started)
+				if started := cmd.program != nil; err == nil && started != shares {
+					t.Errorf("ShareMemory %v: shared memory: %v", shares, started)
 				}
 			}
 			if said[0] != said[1] || fmt.Sprint(errs[0]) != fmt.Sprint(errs[1]) {
-				t.Errorf("apart:\n%s%v\nsharing:\n%s%v", said[0], errs[0], said[1], errs[1])
+				t.Errorf("not sharing:\n%s%v\nsharing:\n%s%v", said[0], errs[0], said[1], errs[1])
 			}
 			for _, sentinel := range []error{exec.ErrNotFound, os.ErrNotExist, os.ErrPermission, syscall.EISDIR} {
 				if errors.Is(errs[0], sentinel) != errors.Is(errs[1], sentinel) {
@@ -111,6 +111,7 @@ func TestProgramsThatShareMemoryAreKilled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(deadline(t, short))
 	var output bytes.Buffer
 	c := Command(&Proc{Target: Of(target, Net|PID), Stdout: &output}, "sh", "-c", "sleep 600 & sleep 600")
+	c.ShareMemory = true
 	if err := c.Start(ctx); err != nil || c.program == nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,9 @@ func TestProgramsThatShareMemoryAreKilled(t *testing.T) {
 	if took := time.Since(begin); took > patienceForOthers {
 		t.Errorf("what it has started lived on: %v", took)
 	}
-	if err := Command(&Proc{Target: Of(target, Net|PID)}, "true").Run(ctx); err != why {
+	late := Command(&Proc{Target: Of(target, Net|PID)}, "true")
+	late.ShareMemory = true
+	if err := late.Run(ctx); err != why {
 		t.Errorf("got %v", err)
 	}
 }
@@ -142,14 +145,52 @@ func TestWhoseMemoryIsNotShared(t *testing.T) {
 		"a score":                    {OOMScoreAdj: &zero},
 	} {
 		c := Command(p, "true")
+		c.ShareMemory = true
 		if err := c.Run(deadline(t, short)); err != nil || c.program != nil {
 			t.Errorf("%s: %v, shared memory: %v", name, err, c.program != nil)
 		}
 	}
 }
 
+// TestProcOfAnotherPidNamespace: numbers of a target are those in /proc, which may be others than the kernel takes from
+// this process. To it, 3 is a process in its own uts namespace, and in /proc a thread of the kernel.
+func TestProcOfAnotherPidNamespace(t *testing.T) {
+	requireRoot(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := inRole("other-proc")
+	cmd := exec.Command("/bin/sh", "-c", `sleep 60 & sleep 60 & exec "$0"`, self)
+	cmd.Env = role.Env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: uintptr(PID | UTS)}
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+func init() {
+	roles["other-proc"] = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), short)
+		defer cancel()
+		want, err := os.Readlink("/proc/3/ns/uts")
+		if err != nil {
+			return err
+		}
+		for _, shares := range []bool{false, true} {
+			c := Command(&Proc{Target: Of(3, UTS)}, "readlink", "/proc/self/ns/uts")
+			c.ShareMemory = shares
+			got, err := c.Output(ctx)
+			if err != nil || strings.TrimSpace(string(got)) != want {
+				return fmt.Errorf("ShareMemory %v: in %q (%v), want %q", shares, got, err, want)
+			}
+		}
+		return nil
+	}
+}
+
 // BenchmarkCommandInTurn runs /bin/true in five namespaces of a container, by Command, by nsenter(1), and outside by
-// package os/exec, one after the other, from a program with a heap of 200 MB. What counts is the ratio of the medians:
+// package os/exec, one after the other, from a program with a heap of 200 MB. Compare the ratios of the medians:
 //
 //	go test -run XXX -bench CommandInTurn -benchtime 300x ./nsenter/within
 func BenchmarkCommandInTurn(b *testing.B) {
@@ -162,7 +203,11 @@ func BenchmarkCommandInTurn(b *testing.B) {
 		name string
 		run  func() error
 	}{
-		{"command", func() error { return Command(p, "/bin/true").Run(context.Background()) }},
+		{"command", func() error {
+			c := Command(p, "/bin/true")
+			c.ShareMemory = true
+			return c.Run(context.Background())
+		}},
 		{"nsenter", func() error {
 			return exec.Command(nsenter, "-t", strconv.Itoa(target), "-u", "-n", "-i", "-p", "-m", "/bin/true").Run()
 		}},

@@ -36,9 +36,13 @@ std::string_view ReasonToCopy(const NewProcess& process) {
   if (process.has_more_privileges) return "others could get at its privileges";
   if (process.enters_time_namespace) return "it enters a new time namespace";
   if (process.takes_console) return "it takes a console";
+  return ReasonToCopyHere();
+}
+
+std::string_view ReasonToCopyHere(bool allows_sanitizer) {
   if (machine::IsBuiltToCopyMemory()) return "this was built with NSEXEC_COPY_MEMORY";
   if (IsSet("NSEXEC_COPY_MEMORY")) return "NSEXEC_COPY_MEMORY is set";
-  if (machine::HasSanitizer()) return "the program has a sanitizer";
+  if (!allows_sanitizer && machine::HasSanitizer()) return "the program has a sanitizer";
   if (machine::HasShadowStack()) return "there is a shadow stack";
   if (IsOldKernel()) return "the kernel is older than 4.8";
   return {};

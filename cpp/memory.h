@@ -24,4 +24,9 @@ struct NewProcess {
 /// that leads to a copy as well.
 std::string_view ReasonToCopy(const NewProcess& process);
 
+/// The part of it that is the same for every process: the machine, the build, the environment.
+/// internal/spawn asks for it alone. A Go program with the race detector looks like one with a
+/// sanitizer, and none of Go's code runs in the processes that internal/spawn makes.
+std::string_view ReasonToCopyHere(bool allows_sanitizer = false);
+
 }  // namespace nsenter

@@ -8,11 +8,9 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"nsenter-cpp.example/internal/testutil"
 )
@@ -48,42 +46,20 @@ func BenchmarkInTurn(b *testing.B) {
 			return err
 		}
 	}
-	ways := []struct {
-		name string
-		run  func() error
-	}{
-		{"start", start(false)},
-		{"nsenter", func() error {
+	ways := []testutil.Way{
+		{Name: "start", Run: start(false)},
+		{Name: "nsenter", Run: func() error {
 			return exec.Command(nsenter, "-t", strconv.Itoa(target.Pid), "-u", "-n", "-i", "-p", "-m", "/bin/true").Run()
 		}},
-		{"os/exec", func() error { return exec.Command("/bin/true").Run() }},
-		{"start-session", start(true)},
-		{"os/exec-session", func() error {
+		{Name: "os/exec", Run: func() error { return exec.Command("/bin/true").Run() }},
+		{Name: "start-session", Run: start(true)},
+		{Name: "os/exec-session", Run: func() error {
 			cmd := exec.Command("/bin/true")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			return cmd.Run()
 		}},
 	}
-	times := make([][]time.Duration, len(ways))
-	b.ResetTimer()
-	for range b.N {
-		for i, way := range ways {
-			begin := time.Now()
-			if err := way.run(); err != nil {
-				b.Fatalf("%s: %v", way.name, err)
-			}
-			times[i] = append(times[i], time.Since(begin))
-		}
-	}
-	b.StopTimer()
-	var medians []float64
-	for i, way := range ways {
-		slices.Sort(times[i])
-		median := times[i][len(times[i])/2]
-		medians = append(medians, float64(median))
-		b.ReportMetric(float64(median.Microseconds()), way.name+"-us")
-		b.Logf("%s: least %v, median %v", way.name, times[i][0], median)
-	}
+	medians := testutil.InTurn(b, ways)
 	b.ReportMetric(medians[0]/medians[1], "of-nsenter")
 	b.ReportMetric(medians[0]/medians[2], "of-os/exec")
 	b.ReportMetric(medians[3]/medians[4], "session-of-os/exec")

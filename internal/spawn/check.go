@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"nsenter-cpp.example/internal/kernel"
+	"nsenter-cpp.example/internal/race"
 	"nsenter-cpp.example/nsenter/bootstrap"
 )
 
@@ -210,6 +211,10 @@ func inode(path string) (uint64, error) {
 
 // here is why memory cannot be shared in this program on this kernel, whatever is asked, or empty.
 var here = sync.OnceValue(func() string {
+	hasRaceDetector := C.int(0)
+	if race.Enabled {
+		hasRaceDetector = 1
+	}
 	if reason := C.GoString(C.NsenterSpawnReason(hasRaceDetector)); reason != "" {
 		return reason
 	}

@@ -3,7 +3,7 @@
 // The caller's side. Why it is as it is: docs/decisions/0017-programs-that-share-memory.md.
 
 #include "calls.h"
-#include "machine.h"
+#include "memory.h"
 #include "process.h"
 
 #include <cerrno>
@@ -152,11 +152,6 @@ void NsenterSpawnFinish(SpawnRequest* request) {
 uint64_t NsenterSpawnFirstFileLimit() { return nsenter::spawn::first_file_limit; }
 
 const char* NsenterSpawnReason(int has_race_detector) {
-  using namespace nsenter;
-  const char* const set = std::getenv("NSEXEC_COPY_MEMORY");
-  if (machine::IsBuiltToCopyMemory()) return "this was built with NSEXEC_COPY_MEMORY";
-  if (set != nullptr && *set != '\0') return "NSEXEC_COPY_MEMORY is set";
-  if (has_race_detector == 0 && machine::HasSanitizer()) return "the program has a sanitizer";
-  if (machine::HasShadowStack()) return "there is a shadow stack";
-  return "";
+  // A literal, so there is a NUL behind it.
+  return nsenter::ReasonToCopyHere(has_race_detector != 0).data();
 }

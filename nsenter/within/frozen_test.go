@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -199,28 +200,21 @@ func TestFrozenProcessesAreLeftToTheKernel(t *testing.T) {
 		})
 		f.thaw()
 	})
-	t.Run("a call", func(t *testing.T) {
-		nothingLeft(t)
-		f := newFreezer(t, 1)
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		pids := make(chan string, 1)
-		go func() {
-			if pid, err := strconv.Atoi(<-pids); err == nil {
-				f.freeze(pid)
-			}
-			cancel()
-		}()
-		inTime(t, most, f.thaw, func() {
-			_, err := sayAndHold.Call(ctx, &Proc{New: User, Stdout: toChannel(pids)}, struct{}{})
-			var left *NotEndedError
-			if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-		})
-		f.thaw()
-	})
-	for what, kinds := range map[string]Namespaces{"a program": User, "a program that shares memory first": UTS} {
+	program := func(kinds Namespaces, shares bool) func(context.Context, io.Writer) error {
+		return func(ctx context.Context, output io.Writer) error {
+			c := Command(&Proc{New: kinds, Stdout: output}, "sh", "-c", "echo $$; sleep 60")
+			c.ShareMemory = shares
+			return c.Run(ctx)
+		}
+	}
+	for what, run := range map[string]func(context.Context, io.Writer) error{
+		"a call": func(ctx context.Context, output io.Writer) error {
+			_, err := sayAndHold.Call(ctx, &Proc{New: User, Stdout: output}, struct{}{})
+			return err
+		},
+		"a program":                           program(User, false),
+		"a program that shares memory before": program(UTS, true),
+	} {
 		t.Run(what, func(t *testing.T) {
 			nothingLeft(t)
 			f := newFreezer(t, 1)
@@ -234,10 +228,7 @@ func TestFrozenProcessesAreLeftToTheKernel(t *testing.T) {
 				cancel()
 			}()
 			inTime(t, most, f.thaw, func() {
-				p := &Proc{New: kinds, Stdout: toChannel(pids)}
-				c := Command(p, "sh", "-c", "echo $$; sleep 60")
-				c.ShareMemory = kinds == UTS
-				err := c.Run(ctx)
+				err := run(ctx, toChannel(pids))
 				var left *NotEndedError
 				if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
 					t.Errorf("got %v", err)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"nsenter-cpp.example/internal/race"
 	"nsenter-cpp.example/nsenter/bootstrap"
 	"nsenter-cpp.example/nsenter/parent"
 
@@ -224,7 +225,7 @@ func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
 	for _, n := range namespaces {
 		files.addNamespace(n)
 	}
-	files.isExposed = (files.joined()|p.New)&(PID|Mount) != 0 && !noGuard
+	files.isExposed = p.isExposed(files.joined())
 	if c != nil && c.FromCaller {
 		if err := files.addProgram(c.Path); err != nil {
 			files.close()
@@ -236,6 +237,11 @@ func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
 		return nil, fmt.Errorf("within: %d files, namespaces among them, are more than %d", n, maxFiles)
 	}
 	return files, nil
+}
+
+// isExposed tells whether others could get at what is executed in the namespaces.
+func (p *Proc) isExposed(joined Namespaces) bool {
+	return (joined|p.New)&(PID|Mount) != 0 && !noGuard
 }
 
 // message is what is asked of the core. It is valid.
@@ -318,7 +324,7 @@ func (p *Proc) environment(c *Cmd, joined Namespaces) []string {
 	if debug != "" {
 		env = append(env, "GODEBUG="+debug)
 	}
-	if isRaceBuild && c == nil {
+	if race.Enabled && c == nil {
 		env = withoutExitSleep(env)
 	}
 	return env

@@ -102,7 +102,7 @@ func (c *Cmd) target(s *share.Spec) (*childFiles, error) {
 	}
 	s.Target, s.Join = &share.Process{Pid: pid, Pidfd: pidfd}, kinds
 	files := newChildFiles(p.ExtraFiles)
-	files.isExposed = (kinds|p.New)&(PID|Mount) != 0 && !noGuard
+	files.isExposed = p.isExposed(kinds)
 	if c.FromCaller {
 		if err := files.addProgram(c.Path); err != nil {
 			syscall.Close(pidfd)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -199,40 +198,18 @@ func BenchmarkCommandInTurn(b *testing.B) {
 	testutil.Require(b, err == nil, "nsenter(1)")
 	heap := bytes.Repeat([]byte{1}, 200<<20)
 	p := &Proc{Target: Of(target, benchKinds)}
-	ways := []struct {
-		name string
-		run  func() error
-	}{
-		{"command", func() error {
+	ways := []testutil.Way{
+		{Name: "command", Run: func() error {
 			c := Command(p, "/bin/true")
 			c.ShareMemory = true
 			return c.Run(context.Background())
 		}},
-		{"nsenter", func() error {
+		{Name: "nsenter", Run: func() error {
 			return exec.Command(nsenter, "-t", strconv.Itoa(target), "-u", "-n", "-i", "-p", "-m", "/bin/true").Run()
 		}},
-		{"os/exec", func() error { return exec.Command("/bin/true").Run() }},
+		{Name: "os/exec", Run: func() error { return exec.Command("/bin/true").Run() }},
 	}
-	times := make([][]time.Duration, len(ways))
-	b.ResetTimer()
-	for range b.N {
-		for i, way := range ways {
-			begin := time.Now()
-			if err := way.run(); err != nil {
-				b.Fatalf("%s: %v", way.name, err)
-			}
-			times[i] = append(times[i], time.Since(begin))
-		}
-	}
-	b.StopTimer()
-	var medians []float64
-	for i, way := range ways {
-		slices.Sort(times[i])
-		median := times[i][len(times[i])/2]
-		medians = append(medians, float64(median))
-		b.ReportMetric(float64(median.Microseconds()), way.name+"-us")
-		b.Logf("%s: least %v, median %v", way.name, times[i][0], median)
-	}
+	medians := testutil.InTurn(b, ways)
 	b.ReportMetric(medians[0]/medians[1], "of-nsenter")
 	b.ReportMetric(medians[0]/medians[2], "of-os/exec")
 	b.Logf("with a heap of %d MB", len(heap)>>20)

@@ -611,7 +611,7 @@ func TestThreads(t *testing.T) {
 		}
 		seen[tid] = true
 	}
-	// Those that have served have ended, or are about to. What is there is the Go runtime's, and one for the next call.
+	// Those that have served have ended, or are about to. The rest are the Go runtime's, and one for the next call.
 	tasks := func() int {
 		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.Pid()))
 		if err != nil {

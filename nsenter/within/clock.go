@@ -40,7 +40,7 @@ type callerClock struct {
 	ahead     int64
 }
 
-// learn is told when a frame was sent and when it was read. What ours is ahead by is the difference, less the time that
+// learn is told when a frame was sent and when it was read. Our clock is ahead by the difference, less the time that
 // was in between. So the smallest that was ever seen is the best, and deadlines come too late by that time, never too
 // early. Before our first frame was sent nothing can be known, so a process that is stopped before it has read any
 // allows later calls the time that it stood still.

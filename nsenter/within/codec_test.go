@@ -110,8 +110,8 @@ type sender []byte
 
 func (s sender) call(context.Context, string, []byte) ([]byte, error) { return s, nil }
 
-// TestNestingHasALimit: gob follows any nesting, and Go ends a program that takes more than 1 GB of stack for it. What
-// is within the limit takes less.
+// TestNestingHasALimit: gob follows any nesting, and Go ends a program that takes more than 1 GB of stack for it. A
+// value within the limit takes less.
 func TestNestingHasALimit(t *testing.T) {
 	deepest := branch(recursiveSize - 1000)
 	root, err := deepness.Call(context.Background(), sender(deepest), struct{}{})

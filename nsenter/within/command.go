@@ -137,7 +137,7 @@ func (c *Cmd) arguments() ([]byte, error) {
 
 // Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
 // exit with status 0, and a *NotEndedError if it has been killed, because the context has ended, and does not end
-// within 5 seconds. Whoever else still holds a pipe that Stdout or Stderr is copied from is given a second;
+// within 5 seconds. Others that still hold a pipe from which Stdout or Stderr is copied are given a second;
 // then the error is exec.ErrWaitDelay, and what the program itself has written has been copied.
 func (c *Cmd) Wait() error {
 	switch {

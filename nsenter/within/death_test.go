@@ -189,8 +189,8 @@ func TestDeathOfTheCallerOfAProgram(t *testing.T) {
 	awaitNobody(t, marker)
 }
 
-// TestAThreadsDeathIsNotTheCallers: the thread that starts a program may end before that does. What is not joined
-// is what that thread is in.
+// TestAThreadsDeathIsNotTheCallers: the thread that starts a program may end before that does. The namespaces that
+// are not joined are those of that thread.
 func TestAThreadsDeathIsNotTheCallers(t *testing.T) {
 	requireRoot(t)
 	nothingLeft(t)

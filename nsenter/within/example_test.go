@@ -37,7 +37,7 @@ func Example() {
 	// Output: inside <nil>
 }
 
-// A session is one process for many calls. What one of them does to the namespaces the next one finds.
+// A session is one process for many calls. A call finds what the one before has done to the namespaces.
 func ExampleProc_Start() {
 	ctx := context.Background()
 	s, err := (&within.Proc{New: within.User | within.UTS}).Start(ctx)

@@ -273,8 +273,8 @@ func memfd(name string) (*os.File, error) {
 	return os.NewFile(fd, name), nil
 }
 
-// copyUnlinked copies the program into a file that has no name. Who executes it can write to it afterwards, so it is
-// for one process.
+// copyUnlinked copies the program into a file that has no name. The process that executes it can write to it
+// afterwards, so it is for one process.
 func copyUnlinked(program *os.File) (*os.File, error) {
 	folders := []string{os.TempDir(), "/var/tmp", "/dev/shm", "/run"}
 	var last error

@@ -90,8 +90,8 @@ func TestCallsAreNotBegunWhenTheirTimeIsOver(t *testing.T) {
 	}
 }
 
-// fill stops a session's process, and makes a call that is more than the socket has room for. What comes of the call is
-// received when it has been told to go on.
+// fill stops a session's process, and makes a call that is more than the socket has room for. The channel has the
+// result of the call when the process has been told to go on.
 func fill(t *testing.T, s *Session) <-chan error {
 	t.Helper()
 	stop(t, s)

@@ -153,7 +153,7 @@ func (o *outbox) awaitRoom() {
 	launch.AwaitEvent(duplicate, launch.PollOut)
 }
 
-// close is for when the process has ended. What waits is dropped, even if somebody else has the other end still.
+// close is for when the process has ended. It drops the frames that wait, even if others still have the other end.
 func (o *outbox) close() {
 	if raw, err := o.socket.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })

@@ -277,8 +277,9 @@ func (p *Proc) mapIDs(m *bootstrap.Message) {
 	if m.Rootless {
 		m.UIDMapTool, _ = exec.LookPath("newuidmap")
 		m.GIDMapTool, _ = exec.LookPath("newgidmap")
-		// Without DropGroups the core denies setgroups, as the kernel demands of a caller who writes his own map. Who
-		// has subordinate gids is granted by /etc/subgid what setgroups can do; then newgidmap writes the map.
+		// Without DropGroups the core denies setgroups, as the kernel demands of a caller who writes his own map. A
+		// user with subordinate gids has been granted by /etc/subgid what setgroups can do; then newgidmap writes the
+		// map.
 		m.DropGroups = m.GIDMapTool != "" && !isOnly(m.GIDMap, os.Getegid())
 	}
 }
@@ -331,7 +332,7 @@ func (p *Proc) environment(c *Cmd, joined Namespaces) []string {
 }
 
 // exitSleep is what keeps a program with -race from sleeping for a second when it exits, in which other threads could
-// still report. What races is reported before.
+// still report. A race is reported before.
 const exitSleep = "atexit_sleep_ms=0"
 
 // withoutExitSleep is an environment in which GORACE says so, unless it says something about it already. dropExitSleep

@@ -126,8 +126,8 @@ func guardOnly(name string) {
 	}
 }
 
-// The victim enters a container, as PATH-less as a program of its own, which it is a copy of. What it runs there is a
-// function, or a program.
+// The victim enters a container, as PATH-less as a program of its own, which it is a copy of. It runs a function
+// there, or a program.
 func init() {
 	roles["victim"] = func() error {
 		pid, err := strconv.Atoi(os.Args[1])

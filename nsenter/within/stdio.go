@@ -25,7 +25,7 @@ type stdio struct {
 	errs   chan error
 }
 
-// openStdio opens pipes for what is no file. What is nil is the terminal, if there is one. Who has called it calls
+// openStdio opens pipes for what is no file. A stream that is nil is the terminal, if there is one. The caller calls
 // closeTheirs in the end, and start or abandon.
 func openStdio(stdin io.Reader, stdout, stderr io.Writer, terminal *os.File) (s *stdio, err error) {
 	s = &stdio{theirs: [3]*os.File{terminal, terminal, terminal}}
@@ -110,8 +110,7 @@ func (s *stdio) start() {
 	}
 }
 
-// wait waits for the output of a process that has ended. Whoever else holds the pipe by then is given
-// a second.
+// wait waits for the output of a process that has ended. Others that hold the pipe by then are given a second.
 func (s *stdio) wait() error {
 	if len(s.input) > 0 {
 		s.ours[0].Close() // the reader may never end; what is read after this is lost

@@ -104,8 +104,8 @@ func failedStart(c *container, says ...string) outcome {
 	return o
 }
 
-// unsaid returns what the user should have been told and was not, with all that was said. What runc
-// prints is what our fatal lines became: all of the reason must be on standard error.
+// unsaid returns what the user should have been told and was not, with all that was said. runc prints our fatal lines
+// in its own words: all of the reason must be on standard error.
 func unsaid(c *container, r result, says ...string) string {
 	c.t.Helper()
 	c.t.Logf("%s says: %s", c.v.name, strings.TrimSpace(r.stderr))

@@ -5,8 +5,8 @@
 //
 // It needs root, a C and a C++ compiler, libseccomp's headers, a static busybox, newuidmap, setsid, script and
 // strace (Debian: libseccomp-dev pkg-config busybox-static uidmap util-linux bsdutils strace), and namespaces and
-// cgroups that runc can use. What is missing is said and the test skipped; with REQUIRE_ALL=1 in the
-// environment it fails instead. Nothing on the machine is changed: runc's state and the bundles are
+// cgroups that runc can use. A test says what is missing and is skipped; with REQUIRE_ALL=1 in the environment it
+// fails instead. Nothing on the machine is changed: runc's state and the bundles are
 // in a temporary folder, users and their id ranges exist in a mount namespace of the test only.
 package runc_test
 

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An outcome is all that a scenario observed: facts by name. Whatever differs from run to run (pids,
-// inode numbers) has been put in relation to something that does not before it gets here.
+// An outcome is all that a scenario observed: facts by name. Values that differ from run to run (pids, inode numbers)
+// have been put in relation to something that does not before they get here.
 type outcome map[string]string
 
 // with returns an outcome of both, the other's facts under prefix.

@@ -228,7 +228,7 @@ func (p *goPackage) row(buildOutput string) (row, bool) {
 			counted.remarks = append(counted.remarks,
 				fmt.Sprintf("SKIP %s: %s\n%s", p.name, name, test.output.String()))
 		case parents[name] && anyFailed(p.tests, name+"/"):
-			// Failed because a part of it did. What it printed itself may matter nevertheless.
+			// Failed because a part of it did. Its own output may matter nevertheless.
 			counted.remarks = append(counted.remarks, test.output.String())
 		default:
 			// Failed, or began and never ended: the program died, or was killed at its deadline.

@@ -320,21 +320,31 @@ func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	}
 }
 
-// TestRecycledPid gives a process's number to another one between the two steps of opening.
+// TestRecycledPid gives a process's number to another one between the two steps of opening. That is done in a pid
+// namespace of its own: nobody else takes the number there, and nobody else's numbers are taken again.
 func TestRecycledPid(t *testing.T) {
 	requireRoot(t)
 	nothingLeft(t)
-	// Somebody else on this machine may be given the number, and keep it.
-	for range 10 {
-		if recyclePid(t) {
-			return
-		}
+	const isInside = "NSENTER_TEST_RECYCLES_PIDS"
+	if os.Getenv(isInside) != "" {
+		recyclePid(t)
+		return
 	}
-	t.Fatal("none of ten pids was given to another process of ours")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(deadline(t, 3*short), "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", self,
+		"-test.run=^TestRecycledPid$", "-test.v")
+	cmd.Env = append(os.Environ(), isInside+"=1")
+	output, err := cmd.CombinedOutput()
+	testutil.Require(t, !strings.Contains(string(output), "--- SKIP"), string(output))
+	if err != nil || !strings.Contains(string(output), "--- PASS: TestRecycledPid") {
+		t.Errorf("%v\n%s", err, output)
+	}
 }
 
-// recyclePid returns false if the number has gone to somebody else.
-func recyclePid(t *testing.T) bool {
+func recyclePid(t *testing.T) {
 	t.Helper()
 	first := exec.Command("/bin/sleep", "60")
 	if err := first.Start(); err != nil {
@@ -357,9 +367,6 @@ func recyclePid(t *testing.T) bool {
 	first.Wait()
 
 	second := startWithPid(t, pid)
-	if second == nil {
-		return false
-	}
 	defer second.Wait()
 	defer second.Process.Kill()
 	if opened, err := openNamespaces(folder, pid, Net); !errors.Is(err, syscall.ESRCH) {
@@ -370,10 +377,9 @@ func recyclePid(t *testing.T) bool {
 	if _, err := OfPidfd(pidfd, Net).open(); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	return true
 }
 
-// startWithPid starts processes until one has the number. It returns nil if none of them gets it.
+// startWithPid starts processes until one has the number, which a thread of ours can take first.
 func startWithPid(t *testing.T, pid int) *exec.Cmd {
 	t.Helper()
 	for range 200 {
@@ -391,6 +397,7 @@ func startWithPid(t *testing.T, pid int) *exec.Cmd {
 		cmd.Process.Kill()
 		cmd.Wait()
 	}
+	t.Fatal("no process was given the number")
 	return nil
 }
 

@@ -266,17 +266,7 @@ func startAttacker(t *testing.T, pid int, kinds bootstrap.Namespaces, uid int) *
 	cmd := exec.Command("nsenter", append(into(pid, kinds, uid), program)...)
 	cmd.Env = append(os.Environ(), envRole+"=attacker")
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := testutil.StartPiped(t, cmd)
 	t.Cleanup(func() {
 		in.Close()
 		cmd.Wait()
@@ -325,17 +315,7 @@ func attackAfter(t *testing.T, n int, a *attacker, role string, arguments ...str
 	cmd := exec.Command("/proc/self/exe", arguments...)
 	cmd.Env = append(os.Environ(), envRole+"="+role)
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := testutil.StartPiped(t, cmd)
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
 	var tid int

@@ -7,6 +7,7 @@ package testutil
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -67,6 +68,23 @@ func Fixture(t testing.TB, kinds uintptr, script string) int {
 		t.Fatalf("the fixture said %q (%v)", ready[:n], err)
 	}
 	return cmd.Process.Pid
+}
+
+// StartPiped starts a program with pipes for its standard input and output.
+func StartPiped(t testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err = cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return in, out
 }
 
 // NamespaceOf is what a namespace of a process is.

@@ -93,7 +93,8 @@ func lastWords(l *launch.Launch, log *logReader) error {
 	if l.Status != 0 {
 		err = &ExitError{l.Status}
 	}
-	if l.Unread && !l.Status.Signaled() {
+	// A program that has written something may have read the message or not, which depends on who was faster.
+	if line := l.Line(); line == "" && l.Unread && !l.Status.Signaled() {
 		return fmt.Errorf("%w: %w", err, ErrNotLinked)
 	}
 	return err

@@ -448,10 +448,14 @@ func TestProgramsThatSpeakNoProtocol(t *testing.T) {
 		{[]string{"/bin/sh", "-c", "head -c 200 /dev/zero >&3"}, "nsenter: the launched process ended without a reply"},
 	} {
 		for _, order := range []Order{ReadFirst, WaitFirst} {
-			command := &Cmd{Path: c.args[0], Args: c.args, Message: &bootstrap.Message{}, Order: order}
-			_, err := command.Start(deadline(t, 20*time.Second))
-			if err == nil || err.Error() != c.want || errors.Is(err, ErrNotLinked) != strings.HasSuffix(c.want, notLinked) {
-				t.Errorf("%q: got %v, want %s", c.args, err, c.want)
+			// The program can have ended when the message is sent, and not.
+			for _, delay := range []time.Duration{0, 50 * time.Millisecond} {
+				command := &Cmd{Path: c.args[0], Args: c.args, Message: &bootstrap.Message{}, Order: order}
+				command.BeforeMessage = func(int) error { time.Sleep(delay); return nil }
+				_, err := command.Start(deadline(t, 20*time.Second))
+				if err == nil || err.Error() != c.want || errors.Is(err, ErrNotLinked) != strings.HasSuffix(c.want, notLinked) {
+					t.Errorf("%q, %v later: got %v, want %s", c.args, delay, err, c.want)
+				}
 			}
 		}
 	}

@@ -12,9 +12,9 @@ import (
 
 const fdLeaksTimes = 5
 
-// TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent, as it stands in its
-// source. It sees what the reply makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a
-// pidfd, and leaves it to the garbage collector.
+// TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent. It sees what the reply
+// makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a pidfd, and leaves it to the garbage
+// collector.
 func TestNoDescriptorIsLeftInTheParent(t *testing.T) {
 	requireMachine(t)
 	requireTools(t, "tar")
@@ -86,6 +86,14 @@ func busyboxImage(t *testing.T) string {
 	return image
 }
 
+// A goroutine of runc's Go code closes the container's mount namespace some time after the start has ended, and the test
+// may look before that. A pidfd that has leaked stays.
+const (
+	looksOnce  = "\tfds1 := fdList(t)\n"
+	looksAgain = looksOnce + "\tfor i := 0; i < 100 && len(fds1) > len(fds0); i++ {\n" +
+		"\t\ttime.Sleep(10 * time.Millisecond)\n\t\tfds1 = fdList(t)\n\t}\n"
+)
+
 // integrationSource is a copy of runc's source of a version whose tests take our image and do not download theirs.
 func integrationSource(version, image string) (string, error) {
 	src, err := sourceOf(runcModule + "@" + version)
@@ -101,6 +109,21 @@ func integrationSource(version, image string) (string, error) {
 	}
 	// Of the vendored modules a module has only the list.
 	if err := os.RemoveAll(filepath.Join(dir, "vendor")); err != nil {
+		return "", err
+	}
+	leaks := filepath.Join(dir, "libcontainer", "integration", "exec_test.go")
+	text, err := os.ReadFile(leaks)
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(text), looksOnce); n != 1 {
+		return "", fmt.Errorf("runc %s looks %d times for descriptors that are left, not once", version, n)
+	}
+	changed := strings.Replace(string(text), looksOnce, looksAgain, 1)
+	if !strings.Contains(changed, "\n\t\"time\"\n") {
+		changed = strings.Replace(changed, "import (\n", "import (\n\t\"time\"\n", 1)
+	}
+	if err := os.WriteFile(leaks, []byte(changed), 0o644); err != nil {
 		return "", err
 	}
 	getImages := filepath.Join(dir, "tests", "integration", "get-images.sh")

@@ -870,6 +870,7 @@ func init() {
 // TestLargeProgramInASmallCgroup: nothing of it is copied.
 func TestLargeProgramInASmallCgroup(t *testing.T) {
 	requireRoot(t)
+	testutil.Require(t, !errors.Is(setMountAttr(^uintptr(0), mountAttrRdonly, 0), syscall.ENOSYS), "Linux 5.12")
 	f := newCgroup(t, 1, "memory")
 	f.write("memory.limit_in_bytes", fmt.Sprint(64<<20))
 	large := filepath.Join(t.TempDir(), "large")

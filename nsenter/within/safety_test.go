@@ -153,7 +153,12 @@ func TestTheProgramCannotBeOverwrittenFromInside(t *testing.T) {
 	ways := []guard{{name: "none"}}
 	for _, way := range append(ways, guards...) {
 		for _, attacked := range []string{"function", "program"} {
-			t.Run(attacked+", "+way.name, func(t *testing.T) { attack(t, target, attacked, way) })
+			t.Run(attacked+", "+way.name, func(t *testing.T) {
+				if way.name == "read-only mount" {
+					requireMountSetattr(t)
+				}
+				attack(t, target, attacked, way)
+			})
 		}
 	}
 }
@@ -327,6 +332,13 @@ func TestRecycledPid(t *testing.T) {
 	nothingLeft(t)
 	const isInside = "NSENTER_TEST_RECYCLES_PIDS"
 	if os.Getenv(isInside) != "" {
+		err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+		if err == nil {
+			err = syscall.Mount("proc", "/proc", "proc", 0, "")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		recyclePid(t)
 		return
 	}
@@ -334,8 +346,8 @@ func TestRecycledPid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(deadline(t, 3*short), "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", self,
-		"-test.run=^TestRecycledPid$", "-test.v")
+	cmd := exec.CommandContext(deadline(t, 3*short), self, "-test.run=^TestRecycledPid$", "-test.v")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	cmd.Env = append(os.Environ(), isInside+"=1")
 	output, err := cmd.CombinedOutput()
 	testutil.Require(t, !strings.Contains(string(output), "--- SKIP"), string(output))
@@ -853,6 +865,11 @@ func TestAMountThatIsMountedCouldBeMadeWritable(t *testing.T) {
 	}
 }
 
+func requireMountSetattr(t *testing.T) {
+	t.Helper()
+	testutil.Require(t, !errors.Is(setMountAttr(^uintptr(0), mountAttrRdonly, 0), syscall.ENOSYS), "Linux 5.12")
+}
+
 // This caller calls from a cgroup that has less memory than the program is large.
 func init() {
 	roles["large"] = func() error {
@@ -870,7 +887,7 @@ func init() {
 // TestLargeProgramInASmallCgroup: nothing of it is copied.
 func TestLargeProgramInASmallCgroup(t *testing.T) {
 	requireRoot(t)
-	testutil.Require(t, !errors.Is(setMountAttr(^uintptr(0), mountAttrRdonly, 0), syscall.ENOSYS), "Linux 5.12")
+	requireMountSetattr(t)
 	f := newCgroup(t, 1, "memory")
 	f.write("memory.limit_in_bytes", fmt.Sprint(64<<20))
 	large := filepath.Join(t.TempDir(), "large")

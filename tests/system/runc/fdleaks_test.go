@@ -13,8 +13,8 @@ import (
 const fdLeaksTimes = 5
 
 // TestNoDescriptorIsLeftInTheParent: runc's own test of what a start leaves open in the parent. It sees what the reply
-// makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a pidfd, and leaves it to the garbage
-// collector.
+// makes of runc's Go code: for a stage1_pid that lives and is no child, that opens a pidfd, and leaves it to the
+// garbage collector.
 func TestNoDescriptorIsLeftInTheParent(t *testing.T) {
 	requireMachine(t)
 	requireTools(t, "tar")
@@ -86,8 +86,8 @@ func busyboxImage(t *testing.T) string {
 	return image
 }
 
-// A goroutine of runc's Go code closes the container's mount namespace some time after the start has ended, and the test
-// may look before that. A pidfd that has leaked stays.
+// A goroutine of runc's Go code closes the container's mount namespace some time after the start has ended, and the
+// test may look before that. A pidfd that has leaked stays.
 const (
 	looksOnce  = "\tfds1 := fdList(t)\n"
 	looksAgain = looksOnce + "\tfor i := 0; i < 100 && len(fds1) > len(fds0); i++ {\n" +

@@ -30,8 +30,8 @@ type suite struct {
 func allSuites() ([]suite, error) {
 	var suites []suite
 	for _, check := range []string{
-		"gofmt", "clang-format", "spdx", "nolint", "columns", "subjects", "shellcheck", "vet", "staticcheck",
-		"clang-tidy",
+		"gofmt", "clang-format", "spdx", "nolint", "columns", "subjects", "manual", "shellcheck", "vet",
+		"staticcheck", "clang-tidy",
 	} {
 		suites = append(suites, oneRow("lint "+check, command("scripts/lint", check)))
 	}

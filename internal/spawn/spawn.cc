@@ -47,14 +47,11 @@ bool AwaitEnd(const SpawnRequest& request) {
   }
 }
 
-/// Whether the program runs: if not, that has been said. (Whoever was killed is somebody who has
-/// run, and whose status says it.)
-void Settle(SpawnRequest& request) {
+/// Whether the program runs: if not, that has been said. (A process that was killed has run, and
+/// its status says so.) The pidfd stays open: another thread may be about to send a signal to it.
+void Settle(const SpawnRequest& request) {
   sys::Close(request.running_end);
-  if (request.step == kSpawnDone) return;
-  ReapProcessOf(request.pidfd);
-  sys::Close(request.pidfd);
-  request.pidfd = -1;
+  if (request.step != kSpawnDone) ReapProcessOf(request.pidfd);
 }
 
 /// The thread's pid namespace for children, which a thread of many may change for itself, unlike
@@ -94,13 +91,13 @@ bool Create(SpawnRequest& request) {
     if (pids.is_changed()) request.is_stranded = pids.Restore() ? 0 : 1;
     return false;
   }
-  const int pid =
-      CloneWithPidfd(flags, RunProgram, &request, request.stack + kSpawnStack, &request.pidfd);
+  // Not in the request yet: a clone that fails leaves the number of a descriptor that the kernel
+  // has taken back.
+  int pidfd = -1;
+  const int pid = CloneWithPidfd(flags, RunProgram, &request, request.stack + kSpawnStack, &pidfd);
   if (pids.is_changed()) request.is_stranded = pids.Restore() ? 0 : 1;
-  if (pid < 0) {
-    request.pidfd = -1;  // the kernel leaves a number there, of a descriptor that it has taken back
-    return Fail(request, kSpawnClone, pid);
-  }
+  if (pid < 0) return Fail(request, kSpawnClone, pid);
+  __atomic_store_n(&request.pidfd, pidfd, __ATOMIC_RELAXED);
   request.pid = pid;
   return true;
 }

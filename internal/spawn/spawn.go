@@ -138,6 +138,9 @@ func Start(ctx context.Context, s *Spec) (*Process, error) {
 		abandon(r)
 		return nil, context.Cause(ctx)
 	case r.step != C.kSpawnDone:
+		if r.pidfd >= 0 {
+			syscall.Close(int(r.pidfd))
+		}
 		return nil, s.failure(r)
 	}
 	return newProcess(int(r.pid), int(r.pidfd)), nil

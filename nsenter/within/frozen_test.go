@@ -41,6 +41,13 @@ func newFreezer(t *testing.T, version int) cgroup {
 // newCgroup makes a cgroup of that version, in a hierarchy that is mounted where nobody else sees it.
 func newCgroup(t *testing.T, version int, options string) cgroup {
 	t.Helper()
+	c, err := tryCgroup(t, version, options)
+	testutil.Require(t, err == nil, fmt.Sprintf("%s of cgroup version %d (%v)", options, version, err))
+	return c
+}
+
+func tryCgroup(t *testing.T, version int, options string) (cgroup, error) {
+	t.Helper()
 	requireRoot(t)
 	kind := "cgroup"
 	if version == 2 {
@@ -68,17 +75,20 @@ func newCgroup(t *testing.T, version int, options string) cgroup {
 		result <- mounted{root, err}
 	}()
 	m := <-result
-	testutil.Require(t, m.err == nil, fmt.Sprintf("%s of cgroup version %d (%v)", options, version, m.err))
+	if m.err != nil {
+		return cgroup{}, m.err
+	}
 	t.Cleanup(func() { m.root.Close() })
 	path := fmt.Sprintf("/proc/self/fd/%d/within-test-%d", m.root.Fd(), os.Getpid())
-	err := os.Mkdir(path, 0o755)
-	testutil.Require(t, err == nil, fmt.Sprintf("a cgroup of version %d (%v)", version, err))
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return cgroup{}, err
+	}
 	t.Cleanup(func() {
 		for end := time.Now().Add(short); os.Remove(path) != nil && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	return cgroup{t, m.root, path, version}
+	return cgroup{t, m.root, path, version}, nil
 }
 
 // freeze freezes a process, and returns when it is.

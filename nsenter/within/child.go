@@ -29,6 +29,7 @@ type childProcess struct {
 	limit  int
 	reuse  bool
 	clock  callerClock // of whoever reads
+	attr   *sentAttr   // of the program to come, or nil
 	reaps  bool        // it is pid 1
 	write  sync.Mutex
 
@@ -142,18 +143,12 @@ func (c *childProcess) serve() {
 		case frameCancel:
 			c.cancel(f.id)
 		case frameExec:
-			if f.diesWith {
-				c.dieWithCaller()
+			c.becomeProgram(f)
+		case frameAttr:
+			if c.attr, err = attrOf(f.body); err != nil {
+				c.failProcess(err)
+				os.Exit(1)
 			}
-			err := error(nil)
-			if f.terminal > 0 {
-				err = takeTerminal(int(f.terminal))
-			}
-			if err == nil {
-				err = execute(f)
-			}
-			c.failProcess(err)
-			os.Exit(1)
 		case frameBye:
 			os.Exit(0)
 		}
@@ -162,15 +157,15 @@ func (c *childProcess) serve() {
 
 // dieWithCaller has what this thread executes killed when the caller ends. The kernel promises that for the time to
 // come. That the caller has not ended before is what his answer says.
-func (c *childProcess) dieWithCaller() {
+func (c *childProcess) dieWithCaller() error {
 	if err := signalAtParentsDeath(syscall.SIGKILL); err != nil {
-		c.failProcess(err)
-		os.Exit(1)
+		return err
 	}
 	c.send(frame{kind: frameReady})
 	if _, err := readFrame(c.frames, c.limit); err != nil {
 		c.parentEnded(err)
 	}
+	return nil
 }
 
 // signalAtParentsDeath is for the calling thread and what it executes. The parent is a thread, too: the one that has

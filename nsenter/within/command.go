@@ -22,6 +22,7 @@ import (
 // says so.
 type Cmd struct {
 	Proc *Proc // where it runs, and with which files and environment
+	Attr *Attr // what its process is besides: ids, capabilities, limits, a seccomp filter; nil: as Proc says
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
 	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
 	Path string
@@ -69,6 +70,11 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Attr != nil {
+		if err := c.Attr.check(c.Proc); err != nil {
+			return err
+		}
+	}
 	if program, err := c.startProgram(ctx); err != nil {
 		return err
 	} else if program != nil {
@@ -79,7 +85,14 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.requests.post(frame{kind: frameSetup, limit: defaultMaxMessage, body: []byte(c.Proc.Dir)})
+	setup := frame{kind: frameSetup, limit: defaultMaxMessage}
+	if r.attr == nil {
+		setup.body = []byte(c.Proc.Dir)
+	}
+	r.requests.post(setup)
+	if r.attr != nil {
+		r.requests.post(frame{kind: frameAttr, body: r.attr.bytes()})
+	}
 	r.requests.post(frame{
 		kind:     frameExec,
 		program:  int32(r.program),
@@ -209,8 +222,8 @@ func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
 func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
-	return &Cmd{Proc: &p, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller, DieWithCaller: c.DieWithCaller,
-		Terminal: c.Terminal, ShareMemory: c.ShareMemory}
+	return &Cmd{Proc: &p, Attr: c.Attr, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller,
+		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory}
 }
 
 // run runs the command in another's place.
@@ -237,7 +250,7 @@ func openProgram(name string) (*os.File, error) {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // execute makes this process, a child, run a program. It returns only if that is not possible.
-func execute(f frame) error {
+func (c *childProcess) execute(f frame) error {
 	arguments := strings.Split(string(f.body), "\x00")
 	if f.dropOwn {
 		for _, name := range ownVariables {
@@ -247,6 +260,9 @@ func execute(f frame) error {
 	if f.program >= 0 {
 		// Restores the limit of open files, which the runtime has raised, and finds nothing to execute.
 		syscall.Exec("", arguments, nil)
+		if err := c.installLast(); err != nil {
+			return err
+		}
 		return execveat(int(f.program), f.name, arguments, os.Environ())
 	}
 	environment := os.Environ()
@@ -257,7 +273,54 @@ func execute(f frame) error {
 	if err != nil {
 		return err
 	}
+	if err := c.installLast(); err != nil {
+		return err
+	}
 	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, arguments, environment)}
+}
+
+// installLast installs the filters that come last.
+func (c *childProcess) installLast() error {
+	if c.attr == nil || !c.attr.NoNewPrivs {
+		return nil
+	}
+	return c.attr.installFilters()
+}
+
+// becomeProgram executes a program, or says why that is not possible. A thread without filters says it.
+func (c *childProcess) becomeProgram(f frame) {
+	failure := make(chan error)
+	go func() {
+		c.failProcess(<-failure)
+		os.Exit(1)
+	}()
+	failure <- c.tryProgram(f)
+	select {}
+}
+
+func (c *childProcess) tryProgram(f frame) error {
+	if f.terminal > 0 {
+		if err := takeTerminal(int(f.terminal)); err != nil {
+			return err
+		}
+	}
+	if c.attr != nil {
+		if err := c.attr.take(); err != nil {
+			return err
+		}
+	}
+	if f.diesWith {
+		// After the ids: the kernel forgets it when they change.
+		if err := c.dieWithCaller(); err != nil {
+			return err
+		}
+	}
+	if c.attr != nil {
+		if err := c.attr.enterDirectory(); err != nil {
+			return err
+		}
+	}
+	return c.execute(f)
 }
 
 // execveat executes an open file, to which no path leads from here.

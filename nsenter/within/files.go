@@ -28,6 +28,8 @@ type childFiles struct {
 	namespaces []namespace      // those of joins
 	terminal   int              // descriptor of the program's controlling terminal, or 0
 	program    int              // descriptor of the caller's program, or -1
+	attr       *sentAttr        // what the program's process is to be, or nil
+	cgroups    []*os.File       // cgroup.procs of its cgroups
 	isExposed  bool             // others in its namespaces could get at what it executes
 }
 

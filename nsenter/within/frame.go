@@ -20,6 +20,7 @@ const (
 	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
+	frameAttr   frameKind = 'a' // body: a sentAttr, for the frameExec that follows
 	frameExec   frameKind = 'e' // program, terminal, dropOwn, diesWith; name and body: path and arguments
 	frameGo     frameKind = 'g' // the answer to frameReady
 	frameBye    frameKind = 'b' // end now

@@ -195,6 +195,9 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		BeforeMessage: p.Started,
 		Logger:        p.Logger,
 	}
+	if len(files.cgroups) > 0 && p.New.Has(Cgroup) {
+		files.placeEarly(command)
+	}
 	var process *parent.Init
 	ended := make(chan struct{})
 	if c != nil && c.DieWithCaller {
@@ -208,7 +211,7 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	isStarted = true
 	stdio.start()
 	r := newRunning(ctx, process, ended, requests, stdio)
-	r.program, r.terminal = files.program, files.terminal
+	r.program, r.terminal, r.attr = files.program, files.terminal, files.attr
 	r.isShifted = isClockShifted(files.joined() | p.New)
 	r.requests.maxPending = p.maxPending()
 	return r, nil
@@ -228,6 +231,12 @@ func (p *Proc) openFiles(c *Cmd) (*childFiles, error) {
 	files.isExposed = p.isExposed(files.joined())
 	if c != nil && c.FromCaller {
 		if err := files.addProgram(c.Path); err != nil {
+			files.close()
+			return nil, err
+		}
+	}
+	if c != nil && c.Attr != nil {
+		if err := files.addAttr(c); err != nil {
 			files.close()
 			return nil, err
 		}

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +41,9 @@ func (c *Cmd) startProgram(ctx context.Context) (*program, error) {
 		return nil, nil
 	}
 	s := &share.Spec{Create: p.New}
+	if c.Attr != nil && !c.Attr.fill(s) {
+		return nil, nil
+	}
 	files, err := c.target(s)
 	if err != nil {
 		return nil, err
@@ -66,6 +68,49 @@ func (c *Cmd) startProgram(ctx context.Context) (*program, error) {
 	stdio.start()
 	started.unwatch = context.AfterFunc(ctx, started.kill)
 	return started, nil
+}
+
+// fill has the same in the words of internal/spawn, or tells that there are none. A process that shares the caller's
+// memory is never in another cgroup (decision 0017).
+func (a *Attr) fill(s *share.Spec) bool {
+	if a.KeepCaps || len(a.Seccomp) > 1 || a.AppArmorProfile != "" || a.SELinuxLabel != "" || len(a.Cgroups) > 0 ||
+		a.CPUs != nil || a.Scheduler != nil || a.Chroot != "" {
+		return false
+	}
+	for _, f := range a.Seccomp {
+		if f.Flags != 0 {
+			return false
+		}
+		s.Seccomp = f.Program
+	}
+	if cred := a.Credential; cred != nil {
+		s.IDs = &share.IDs{UID: cred.Uid, GID: cred.Gid}
+		if !cred.NoSetGroups {
+			s.Groups = &cred.Groups
+		}
+	}
+	if c := a.Capabilities; c != nil {
+		s.Capabilities = &share.Capabilities{Bounding: c.Bounding, Permitted: c.Permitted, Effective: c.Effective,
+			Inheritable: c.Inheritable, Ambient: c.Ambient}
+	}
+	for _, l := range a.Rlimits {
+		s.Limits = append(s.Limits, share.Limit{Resource: l.Resource, Rlimit: l.Rlimit})
+	}
+	s.NoNewPrivileges = a.NoNewPrivs
+	s.Root, s.DirFD = numberOf(a.Root), numberOf(a.Dir)
+	if a.Umask != nil {
+		umask := uint32(*a.Umask)
+		s.Umask = &umask
+	}
+	return true
+}
+
+func numberOf(file *os.File) *int {
+	if file == nil {
+		return nil
+	}
+	number := int(file.Fd())
+	return &number
 }
 
 // isPlainRoot tells whether the program would be root as well if nobody does anything about it.
@@ -120,11 +165,10 @@ func (c *Cmd) spawn(ctx context.Context, s *share.Spec, files *childFiles, stdio
 		return nil, err
 	}
 	defer null.Close()
-	dir := p.Dir
-	if !filepath.IsAbs(dir) {
-		dir = "/" + dir // from the root, as a child's would be
+	if s.DirFD == nil {
+		s.Dir = fromRoot(p.Dir)
 	}
-	s.Dir, s.NewSession, s.FileLimitAtStart = dir, true, true
+	s.NewSession, s.FileLimitAtStart = true, true
 	s.Path, s.Args = c.Path, c.Args
 	for _, file := range stdio.theirs {
 		if file == nil || file.Fd() == ^uintptr(0) { // a file that is closed has no descriptor

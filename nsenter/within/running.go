@@ -21,6 +21,7 @@ type running struct {
 	process   *parent.Init
 	program   int       // descriptor of a program that it has of the caller's, or -1
 	terminal  int       // descriptor of its controlling terminal, or 0
+	attr      *sentAttr // what its program's process is to be, or nil
 	isShifted bool      // its CLOCK_MONOTONIC can be another one
 	answers   io.Reader // of process.Conn; what the process has written is there to be read when it has ended
 	requests  *outbox

@@ -6,12 +6,30 @@ package within
 
 import (
 	"runtime"
+	"syscall"
 
 	"nsenter-cpp.example/internal/kernel"
 )
 
 // Numbers of system calls that package syscall does not have for every architecture.
-var sysMemfdCreate, sysExecveat, sysCloseRange = numbers()
+var (
+	sysMemfdCreate, sysExecveat, sysCloseRange = numbers()
+	// Everywhere these come in this order: sched_setattr, sched_getattr, renameat2, seccomp, getrandom, memfd_create.
+	sysSchedSetattr = sysMemfdCreate - 5
+	sysSchedGetattr = sysMemfdCreate - 4
+	sysSeccomp      = sysMemfdCreate - 2
+)
+
+// Calls for ids of 32 bits.
+var sysSetgroups, sysSetresgid, sysSetresuid = idNumbers()
+
+func idNumbers() (setgroups, setresgid, setresuid uintptr) {
+	switch runtime.GOARCH {
+	case "386", "arm": // package syscall's are for 16 bits
+		return 206, 210, 208
+	}
+	return syscall.SYS_SETGROUPS, syscall.SYS_SETRESGID, syscall.SYS_SETRESUID
+}
 
 func numbers() (memfdCreate, execveat, closeRange uintptr) {
 	newer := kernel.Call(436)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"nsenter-cpp.example/nsenter/parent"
 )
@@ -239,15 +240,22 @@ func openCgroup(folder *os.File) (*os.File, error) {
 	return file, nil
 }
 
-// placeEarly puts the launched process into the cgroups, where a namespace is to begin there, and before what the user
-// does with it.
-func (f *childFiles) placeEarly(command *parent.Cmd) {
-	cgroups, then := f.cgroups, command.BeforeMessage
-	f.attr.Cgroups = nil
+// prepare does for the launched process what its successor could not do itself.
+func (f *childFiles) prepare(command *parent.Cmd, entered, created Namespaces) {
+	then := command.BeforeMessage
+	var early []*os.File
+	if created.Has(Cgroup) { // it begins where its creator is
+		early, f.attr.Cgroups = f.cgroups, nil
+	}
 	command.BeforeMessage = func(pid int) error {
-		for _, procs := range cgroups {
+		for _, procs := range early {
 			if _, err := fmt.Fprint(procs, pid); err != nil {
 				return fmt.Errorf("within: failed to enter the cgroup %s: %w", filepath.Dir(procs.Name()), errors.Unwrap(err))
+			}
+		}
+		if entered.Has(User) { // inside, nobody may raise a hard limit
+			if err := raiseLimits(pid, f.attr.Rlimits); err != nil {
+				return err
 			}
 		}
 		if then != nil {
@@ -255,4 +263,25 @@ func (f *childFiles) placeEarly(command *parent.Cmd) {
 		}
 		return nil
 	}
+}
+
+// raiseLimits raises hard limits that are lower. The soft ones stay: they are not for what is there before the program.
+func raiseLimits(pid int, limits []Rlimit) error {
+	for _, l := range limits {
+		var has syscall.Rlimit
+		err := prlimit(pid, l.Resource, nil, &has)
+		if err == nil && l.Max > has.Max {
+			err = prlimit(pid, l.Resource, &syscall.Rlimit{Cur: has.Cur, Max: l.Max}, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("within: failed to raise the resource limit %d to %d: %w", l.Resource, l.Max, err)
+		}
+	}
+	return nil
+}
+
+func prlimit(pid, resource int, set, get *syscall.Rlimit) error {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), uintptr(resource),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
+	return orNil(errno)
 }

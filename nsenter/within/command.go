@@ -50,9 +50,10 @@ type Cmd struct {
 	Process      *os.Process
 	ProcessState *os.ProcessState
 
-	running *running
-	program *program // instead of running
-	waited  bool
+	running  *running
+	program  *program   // instead of running
+	confined []*os.File // that Confine has opened
+	waited   bool
 }
 
 // Command is a program with arguments, to be run as p says.
@@ -66,6 +67,10 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if c.isStarted() {
 		return errors.New("within: already started")
 	}
+	defer func() {
+		closeFiles(c.confined)
+		c.confined = nil
+	}()
 	arguments, err := c.arguments()
 	if err != nil {
 		return err
@@ -223,7 +228,7 @@ func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
 	return &Cmd{Proc: &p, Attr: c.Attr, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller,
-		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory}
+		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory, confined: c.confined}
 }
 
 // run runs the command in another's place.

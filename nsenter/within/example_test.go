@@ -75,6 +75,32 @@ func ExampleCommand() {
 	// <nil>
 }
 
+// A program as a user who may do nothing but use raw sockets, whatever it executes.
+func ExampleAttr() {
+	const netRaw = 1 << 13 // CAP_NET_RAW
+	sets := within.Capabilities{Bounding: netRaw, Permitted: netRaw, Effective: netRaw, Inheritable: netRaw,
+		Ambient: netRaw}
+	cmd := within.Command(&within.Proc{New: within.User | within.Net}, "grep", "CapBnd", "/proc/self/status")
+	cmd.Attr = &within.Attr{Capabilities: &sets, NoNewPrivs: true}
+	output, err := cmd.Output(context.Background())
+	fmt.Printf("%s%v\n", output, err)
+	// Output:
+	// CapBnd:	0000000000002000
+	// <nil>
+}
+
+// A shell in a container, with the rights of the container's own processes and not those of this program.
+func ExampleCmd_Confine() {
+	pid1 := 4711
+	cmd := within.Command(&within.Proc{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, "sh")
+	if err := cmd.Confine(context.Background(), pid1); err != nil {
+		fmt.Println(errors.Is(err, syscall.ESRCH)) // there is no such process
+		return
+	}
+	cmd.Run(context.Background())
+	// Output: true
+}
+
 // A user who is not root, with all ids that /etc/subuid and /etc/subgid grant, or else with his own alone.
 func ExampleSubIDs() {
 	p := &within.Proc{New: within.User}

@@ -195,8 +195,8 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		BeforeMessage: p.Started,
 		Logger:        p.Logger,
 	}
-	if len(files.cgroups) > 0 && p.New.Has(Cgroup) {
-		files.placeEarly(command)
+	if files.attr != nil {
+		files.prepare(command, files.joined()|p.New, p.New)
 	}
 	var process *parent.Init
 	ended := make(chan struct{})

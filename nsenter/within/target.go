@@ -250,7 +250,6 @@ func openFolder(pid int) (*os.File, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
 	}
-	const oPath = 0x200000 // on every architecture that gc builds for
 	path := "/proc/" + strconv.Itoa(pid)
 	fd, err := syscall.Open(path, oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err == syscall.ENOENT {

@@ -144,6 +144,13 @@ func (c *childProcess) serve() {
 			c.cancel(f.id)
 		case frameExec:
 			c.becomeProgram(f)
+		case frameBefore:
+			runFunction(context.Background(), f.name, f.body, func(_ []byte, err error) {
+				if err != nil {
+					c.failProcess(err)
+					os.Exit(1)
+				}
+			})
 		case frameAttr:
 			if c.attr, err = attrOf(f.body); err != nil {
 				c.failProcess(err)

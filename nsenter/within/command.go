@@ -23,6 +23,9 @@ import (
 type Cmd struct {
 	Proc *Proc // where it runs, and with which files and environment
 	Attr *Attr // what its process is besides: ids, capabilities, limits, a seccomp filter; nil: as Proc says
+	// Before runs in the process that becomes the program, in the namespaces, as root there, before the process takes
+	// Attr: it mounts, or sets a host name. Its error is Start's, and then nothing is executed; its result is nowhere.
+	Before *Bound
 	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
 	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
 	Path string
@@ -75,6 +78,9 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Before != nil && c.Before.err != nil {
+		return c.Before.err
+	}
 	if c.Attr != nil {
 		if err := c.Attr.check(c.Proc); err != nil {
 			return err
@@ -91,12 +97,18 @@ func (c *Cmd) Start(ctx context.Context) error {
 		return err
 	}
 	setup := frame{kind: frameSetup, limit: defaultMaxMessage}
-	if r.attr == nil {
+	if r.attr == nil && c.Before == nil {
 		setup.body = []byte(c.Proc.Dir)
 	}
 	r.requests.post(setup)
+	if r.attr == nil && c.Before != nil { // which may make the directory
+		r.attr = &sentAttr{Dir: fromRoot(c.Proc.Dir)}
+	}
 	if r.attr != nil {
 		r.requests.post(frame{kind: frameAttr, body: r.attr.bytes()})
+	}
+	if c.Before != nil {
+		r.requests.post(frame{kind: frameBefore, name: c.Before.name, body: c.Before.argument})
 	}
 	r.requests.post(frame{
 		kind:     frameExec,
@@ -227,7 +239,7 @@ func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
 func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
-	return &Cmd{Proc: &p, Attr: c.Attr, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller,
+	return &Cmd{Proc: &p, Attr: c.Attr, Before: c.Before, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller,
 		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory, confined: c.confined}
 }
 

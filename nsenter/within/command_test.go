@@ -353,3 +353,34 @@ func TestCommandOfTheTargetOrTheCaller(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+var nameHost = Register("within/test.name-host", func(_ context.Context, name string) (struct{}, error) {
+	if name == "" {
+		return struct{}{}, errors.New("no name")
+	}
+	return struct{}{}, syscall.Sethostname([]byte(name))
+})
+
+// TestBefore: a function runs in the process that becomes the program, with rights that the program has no more.
+func TestBefore(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	for _, shares := range []bool{false, true} {
+		cmd := Command(&Proc{New: UTS | PID, Dir: "/tmp"}, "sh", "-c", "hostname; id -u; pwd; echo $$")
+		cmd.Before, cmd.ShareMemory = nameHost.Bind("named"), shares
+		cmd.Attr = &Attr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+		if output, err := cmd.Output(deadline(t, short)); err != nil || string(output) != "named\n1000\n/tmp\n1\n" {
+			t.Errorf("%q, %v", output, err)
+		}
+		cmd = Command(&Proc{New: UTS, Dir: "/tmp"}, "pwd")
+		cmd.Before, cmd.ShareMemory = nameHost.Bind("named"), shares
+		if output, err := cmd.Output(deadline(t, short)); err != nil || string(output) != "/tmp\n" {
+			t.Errorf("%q, %v", output, err)
+		}
+		cmd = Command(&Proc{New: UTS}, "true")
+		cmd.Before, cmd.ShareMemory = nameHost.Bind(""), shares
+		if err := cmd.Run(deadline(t, short)); err == nil || err.Error() != "no name" {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -25,9 +25,9 @@ import (
 // are not taken.
 //
 // A field that is set already is left as it is; of Attr, a list that is empty and not nil is set, and NoNewPrivs is
-// only ever added. If something cannot be found out, the error says so, and then nothing has been changed: set that field
-// to go on without. So a filter takes CAP_SYS_ADMIN in the initial user namespace, a caller without a filter of its
-// own, and a target that no debugger traces: a process of this program's stops the target for a moment to read its
+// only ever added. If something cannot be found out, the error says so, and then nothing has been changed: set that
+// field to go on without. So a filter takes CAP_SYS_ADMIN in the initial user namespace, a caller without a filter of
+// its own, and a target that no debugger traces: a process of this program's stops the target for a moment to read its
 // filters (PTRACE_SECCOMP_GET_FILTER, ptrace(2)). A filter that asks a supervisor (SECCOMP_RET_USER_NOTIF) cannot be
 // copied.
 //
@@ -38,16 +38,16 @@ func (c *Cmd) Confine(ctx context.Context, pid int) (err error) {
 	if c.isStarted() {
 		return errors.New("within: already started")
 	}
-	t := &confinement{pid: pid}
+	t, err := newConfinement(pid)
+	if err != nil {
+		return err
+	}
+	t.files = append(t.files, t.folder)
 	defer func() {
 		if err != nil {
 			closeFiles(t.files)
 		}
 	}()
-	if t.folder, err = openFolder(pid); err != nil {
-		return err
-	}
-	t.files = append(t.files, t.folder)
 	if c.Proc != nil {
 		t.proc = *c.Proc
 	}
@@ -62,9 +62,6 @@ func (c *Cmd) Confine(ctx context.Context, pid int) (err error) {
 			return openNamespaces(folder, pid, kinds)
 		}, pid}}}
 	}
-	if t.status, err = t.readStatus(); err != nil {
-		return err
-	}
 	for _, look := range []func() error{t.credential, t.capabilities, t.smallThings, t.limits, t.cgroups, t.scheduling,
 		t.directories, t.label, t.score, func() error { return t.filters(ctx) }} {
 		if err := look(); err != nil {
@@ -78,6 +75,46 @@ func (c *Cmd) Confine(ctx context.Context, pid int) (err error) {
 	closeFiles(c.confined)
 	c.Proc, c.Attr, c.confined = &t.proc, &t.attr, t.files
 	return nil
+}
+
+// CgroupsOf opens the cgroups of a process for Attr.Cgroups: in all hierarchies in which it is in another one than the
+// caller. The caller closes them.
+func CgroupsOf(pid int) ([]*os.File, error) {
+	t, err := newConfinement(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer t.folder.Close()
+	if err := t.cgroups(); err != nil {
+		closeFiles(t.files)
+		return nil, err
+	}
+	return t.attr.Cgroups, nil
+}
+
+// CredentialOf is the ids and groups of a process for Attr.Credential, as they are in its user namespace.
+func CredentialOf(pid int) (*syscall.Credential, error) {
+	t, err := newConfinement(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer t.folder.Close()
+	t.isInside = !isShared(t.folder, User)
+	err = t.credential()
+	return t.attr.Credential, err
+}
+
+func newConfinement(pid int) (*confinement, error) {
+	folder, err := openFolder(pid)
+	if err != nil {
+		return nil, err
+	}
+	t := &confinement{pid: pid, folder: folder}
+	if t.status, err = t.readStatus(); err != nil {
+		folder.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 func closeFiles(files []*os.File) {

@@ -101,6 +101,42 @@ func ExampleCmd_Confine() {
 	// Output: true
 }
 
+var nameHost = within.Register("example.com/doc.name-host", func(_ context.Context, name string) (struct{}, error) {
+	return struct{}{}, syscall.Sethostname([]byte(name))
+})
+
+// A function that runs in the program's process first.
+func ExampleFunc_Bind() {
+	cmd := within.Command(&within.Proc{New: within.User | within.UTS}, "hostname")
+	cmd.Before = nameHost.Bind("sandbox")
+	output, err := cmd.Output(context.Background())
+	fmt.Printf("%s%v\n", output, err)
+	// Output:
+	// sandbox
+	// <nil>
+}
+
+// A program with the ids of another process, and in its cgroups.
+func ExampleCredentialOf() {
+	cmd := within.Command(&within.Proc{New: within.UTS}, "id", "-u")
+	var idsErr, cgroupsErr error
+	cmd.Attr = &within.Attr{}
+	cmd.Attr.Credential, idsErr = within.CredentialOf(os.Getpid())
+	cmd.Attr.Cgroups, cgroupsErr = within.CgroupsOf(os.Getpid())
+	fmt.Println(cmd.Attr.Credential.Uid == uint32(os.Getuid()), len(cmd.Attr.Cgroups), idsErr, cgroupsErr)
+	// Output: true 0 <nil> <nil>
+}
+
+// The cgroups of a container. There are none where it is in the caller's.
+func ExampleCgroupsOf() {
+	cgroups, err := within.CgroupsOf(os.Getpid())
+	for _, folder := range cgroups {
+		folder.Close()
+	}
+	fmt.Println(len(cgroups), err)
+	// Output: 0 <nil>
+}
+
 // A user who is not root, with all ids that /etc/subuid and /etc/subgid grant, or else with his own alone.
 func ExampleSubIDs() {
 	p := &within.Proc{New: within.User}

@@ -21,6 +21,7 @@ const (
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
 	frameAttr   frameKind = 'a' // body: a sentAttr, for the frameExec that follows
+	frameBefore frameKind = 'p' // name and body: function and argument, for the frameExec that follows
 	frameExec   frameKind = 'e' // program, terminal, dropOwn, diesWith; name and body: path and arguments
 	frameGo     frameKind = 'g' // the answer to frameReady
 	frameBye    frameKind = 'b' // end now

@@ -63,6 +63,19 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 	return &Func[A, R]{name: name, recursive: isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))}
 }
 
+// Bound is a function with its argument, for Cmd.Before.
+type Bound struct {
+	name     string
+	argument []byte
+	err      error
+}
+
+// Bind is the function with an argument, for Cmd.Before. An argument that cannot be encoded is an error of Cmd.Start's.
+func (f *Func[A, R]) Bind(argument A) *Bound {
+	text, err := encode("argument", f.name, argument)
+	return &Bound{f.name, text, err}
+}
+
 // Call runs the function in c and returns what it returns, a result along with an error too. An error of the
 // function's is a *RemoteError, a panic a *PanicError. When ctx ends, Call returns context.Cause(ctx): the process of
 // a *Proc is killed; in a *Session the function's context is cancelled, and the function goes on until it returns. It

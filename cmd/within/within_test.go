@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -294,6 +295,69 @@ func TestLike(t *testing.T) {
 	r = start(t, "/", 0, "within", "--like", pid, "-S", "7", "-w/tmp", "sh", "-c", "id -u; pwd; ulimit -n; ulimit -Hn")
 	if r.stdout != "7\n/tmp\n50\n60\n" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestLikeOfAUser: who is not root confines programs as those of a sandbox of the same user.
+func TestLikeOfAUser(t *testing.T) {
+	target(t, within.UTS)
+	sandbox := exec.CommandContext(testutil.Deadline(t, short), "unshare", "-rmn", "sh", "-c", "echo ready; exec cat")
+	sandbox.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	sandbox.Dir = "/"
+	in, out := testutil.StartPiped(t, sandbox)
+	defer sandbox.Wait()
+	defer in.Close()
+	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	pid := fmt.Sprint(sandbox.Process.Pid)
+	want, err := os.Readlink("/proc/" + pid + "/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = "id -u; id -G; readlink /proc/self/ns/net"
+	r := start(t, "/", 1000, "within", "--like", pid, "sh", "-c", script)
+	if r.stdout != "0\n0\n"+want+"\n" {
+		t.Errorf("%+v", r)
+	}
+	r = start(t, "/", 1000, "within", "-t", pid, "-a", "--preserve-credentials", "sh", "-c", script)
+	if r.stdout != "0\n0\n"+want+"\n" {
+		t.Errorf("%+v", r)
+	}
+	r = start(t, "/", 0, "within", "-t", pid, "-a", "--preserve-credentials", "true")
+	text := fmt.Sprintf("within: --preserve-credentials: id 0 is nobody in the user namespace of process %s (uid_map)\n", pid)
+	if r.stderr != text {
+		t.Errorf("%+v; want %s", r, text)
+	}
+}
+
+// TestAtATerminal: the program has a terminal of its own, which is its controlling terminal.
+func TestAtATerminal(t *testing.T) {
+	testutil.RequireRoot(t)
+	terminal, err := within.OpenTerminal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	cmd := exec.CommandContext(testutil.Deadline(t, short), "/proc/self/exe", "new", "-u", "sh", "-c",
+		"exec </dev/tty; echo tty $?; read line; echo got $line; exit 7")
+	cmd.Env = append(os.Environ(), envCommand+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal.Slave, terminal.Slave, terminal.Slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	terminal.Slave.Close()
+	terminal.Master.WriteString("hello\n")
+	said := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(terminal.Master) // until EIO
+		said <- string(text)
+	}()
+	cmd.Wait()
+	if text := <-said; !strings.Contains(text, "tty 0") || !strings.Contains(text, "got hello") ||
+		cmd.ProcessState.ExitCode() != 7 {
+		t.Errorf("%v: %q", cmd.ProcessState, text)
 	}
 }
 

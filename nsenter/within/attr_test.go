@@ -276,6 +276,22 @@ func init() {
 	}
 }
 
+// TestAttrOfACallersProgram: a program of the caller's has all of it too, and a filter needs to allow execveat(2) only.
+func TestAttrOfACallersProgram(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	for _, kinds := range []Namespaces{UTS, UTS | Mount} {
+		cmd := Command(&Proc{New: kinds}, "grep", "-E", "^(Uid|NoNewPrivs|Seccomp):", "/proc/self/status")
+		cmd.FromCaller = true
+		cmd.Attr = &Attr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}, NoNewPrivs: true,
+			Seccomp: []SeccompFilter{refusing(syscall.SYS_EXECVE, syscall.EDOM)}}
+		output, err := cmd.Output(deadline(t, short))
+		if want := "Uid:\t1000\t1000\t1000\t1000\nNoNewPrivs:\t1\nSeccomp:\t2\n"; err != nil || string(output) != want {
+			t.Errorf("%v: %v %q, want %q", kinds, err, output, want)
+		}
+	}
+}
+
 func stderrOf(err error) []byte {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -408,7 +409,7 @@ func (e *entering) directories(c *within.Cmd, kinds within.Namespaces) error {
 }
 
 func (e *entering) environment(c *within.Cmd, _ within.Namespaces) error {
-	if !e.env {
+	if !e.env && e.like == 0 {
 		return nil
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", e.target))
@@ -420,6 +421,10 @@ func (e *entering) environment(c *within.Cmd, _ within.Namespaces) error {
 		if setting != "" {
 			c.Proc.Env = append(c.Proc.Env, setting)
 		}
+	}
+	hasTerm := slices.ContainsFunc(c.Proc.Env, func(setting string) bool { return strings.HasPrefix(setting, "TERM=") })
+	if term := os.Getenv("TERM"); e.like != 0 && !hasTerm && term != "" && isTerminal(os.Stdin) {
+		c.Proc.Env = append(c.Proc.Env, "TERM="+term) // it is about the user's terminal
 	}
 	return nil
 }

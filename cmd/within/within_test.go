@@ -270,7 +270,7 @@ func TestLike(t *testing.T) {
 	}
 	defer write.Close()
 	defer read.Close()
-	p.Stdin = read
+	p.Stdin, p.Env = read, []string{"TARGET=target", "PATH=/usr/bin:/bin"}
 	cmd := within.Command(p, "cat")
 	const chown, kill = 1 << 0, 1 << 5
 	cmd.Attr = &within.Attr{Credential: &syscall.Credential{Uid: 1000, Gid: 1001, Groups: []uint32{4}},
@@ -284,7 +284,7 @@ func TestLike(t *testing.T) {
 	pid := fmt.Sprint(cmd.Process.Pid)
 	r := start(t, "/", 0, "within", "--like", pid, "sh", "-c", look+"; :")
 	for _, line := range []string{`Uid:\t1000\t1000\t1000\t1000`, `Gid:\t1001\t1001\t1001\t1001`, `Groups:\t4 ?`,
-		`CapBnd:\t0+21`, `NoNewPrivs:\t1`, `/usr`} {
+		`CapBnd:\t0+21`, `NoNewPrivs:\t1`, `/usr`, `target sh ?`} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(r.stdout) {
 			t.Errorf("no line %q in %+v", line, r)
 		}
@@ -325,7 +325,7 @@ func TestLikeOfAUser(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	r = start(t, "/", 0, "within", "-t", pid, "-a", "--preserve-credentials", "true")
-	text := fmt.Sprintf("within: --preserve-credentials: id 0 is nobody in the user namespace of process %s (uid_map)\n", pid)
+	text := "within: --preserve-credentials: id 0 is nobody in the user namespace of process " + pid + " (uid_map)\n"
 	if r.stderr != text {
 		t.Errorf("%+v; want %s", r, text)
 	}

@@ -30,7 +30,8 @@ type Attr struct {
 	// Credential is as with os/exec, and its numbers are those of the user namespace that the program is in: the real,
 	// effective and saved ids, and the supplementary groups, of which there are none if Groups is nil, unless NoSetGroups
 	// is set. From uid 0 to another one the kernel takes all capabilities (capabilities(7)), but for KeepCaps and
-	// Capabilities.
+	// Capabilities. Pipes that this package makes for standard streams are given to the user, but for a user namespace, so
+	// that the program can open /dev/stdout.
 	Credential *syscall.Credential
 	// KeepCaps has a program of another uid than 0 keep the capabilities that the process has in the namespaces: all of
 	// them become inheritable and ambient. It excludes Capabilities.

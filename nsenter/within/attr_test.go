@@ -292,6 +292,20 @@ func TestAttrOfACallersProgram(t *testing.T) {
 	}
 }
 
+// TestAttrOfPipes: a user's program can open the pipes that it is given by this package.
+func TestAttrOfPipes(t *testing.T) {
+	requireRoot(t)
+	nothingLeft(t)
+	for _, shares := range []bool{false, true} {
+		cmd := Command(&Proc{New: UTS, Stdin: strings.NewReader("in\n")}, "sh", "-c", "cat /dev/stdin >/dev/stdout")
+		cmd.ShareMemory = shares
+		cmd.Attr = &Attr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+		if output, err := cmd.Output(deadline(t, short)); err != nil || string(output) != "in\n" {
+			t.Errorf("%v %q: %s", err, output, stderrOf(err))
+		}
+	}
+}
+
 func stderrOf(err error) []byte {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

@@ -174,6 +174,9 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 		requests.Close()
 		return nil, err
 	}
+	if c != nil {
+		stdio.giveTo(c.Attr, files.joined()|p.New)
+	}
 	isStarted := false
 	defer func() {
 		stdio.closeTheirs()

@@ -61,6 +61,7 @@ func (c *Cmd) startProgram(ctx context.Context) (*program, error) {
 		return nil, err
 	}
 	defer stdio.closeTheirs()
+	stdio.giveTo(c.Attr, p.New)
 	started, err := c.spawn(ctx, s, files, stdio)
 	if err != nil || started == nil {
 		stdio.abandon()

@@ -81,6 +81,17 @@ func openStdio(stdin io.Reader, stdout, stderr io.Writer, terminal *os.File) (s 
 	return s, nil
 }
 
+// giveTo gives the pipes to the user who runs the program. Else that could write to them, but not open /dev/stdout. To
+// whom it is not permitted, or matters nothing, it is no error.
+func (s *stdio) giveTo(a *Attr, entered Namespaces) {
+	if a == nil || a.Credential == nil || entered.Has(User) { // in a user namespace we do not know the user
+		return
+	}
+	for _, pipe := range s.pipes {
+		pipe.Chown(int(a.Credential.Uid), -1)
+	}
+}
+
 func sameWriter(a, b io.Writer) bool {
 	defer func() { recover() }() // types that cannot be compared are not the same
 	return a == b

@@ -204,6 +204,26 @@ func TestConfineLeavesWhatIsSet(t *testing.T) {
 	}
 }
 
+// TestConfineKeepsTheProcessorAsItIs: kernels before 5.16 switch a feature of the processor off for whoever installs a
+// filter without SECCOMP_FILTER_FLAG_SPEC_ALLOW. That flag cannot be read, but its effect.
+func TestConfineKeepsTheProcessorAsItIs(t *testing.T) {
+	status, err := os.ReadFile("/proc/self/status")
+	testutil.Require(t, err == nil && bytes.Contains(status, []byte("Speculation_Store_Bypass:\tvulnerable")),
+		"a processor with speculative store bypass")
+	target := startTarget(t, &Proc{New: UTS}, &Attr{NoNewPrivs: true,
+		Seccomp: []SeccompFilter{refusing(syscall.SYS_UNAME, syscall.EXDEV)}})
+	cmd := Command(&Proc{}, "true")
+	if err := cmd.Confine(deadline(t, short), target); err != nil {
+		t.Fatal(err)
+	}
+	if flags := cmd.Attr.Seccomp[0].Flags; flags != seccompFlagSpecAllow {
+		t.Errorf("the flags are %#x", flags)
+	}
+	if err := cmd.Run(deadline(t, short)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWhatCannotBeConfined is an error, which names it, and nothing is left open.
 func TestWhatCannotBeConfined(t *testing.T) {
 	requireRoot(t)

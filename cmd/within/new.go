@@ -56,12 +56,11 @@ var newOptions = []option{
 
 // creating is what the command line asks for.
 type creating struct {
-	auto       bool
-	uid, gid   *uint32
-	keepCaps   bool
-	dir        string
-	mountsProc bool
-	mounts     mounts
+	auto     bool
+	uid, gid *uint32
+	keepCaps bool
+	dir      string
+	mounts   mounts
 }
 
 // mounts are what the process that becomes the program mounts before.

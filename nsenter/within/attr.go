@@ -23,7 +23,8 @@ import (
 //
 // The steps are, in this order: cgroups, processors, scheduling, root directory, umask, limits, no_new_privs, label,
 // bounding set, groups, gid, uid, capabilities, working directory, look-up of the program, seccomp filters. A filter
-// without NoNewPrivs is installed before the bounding set is limited, since that takes CAP_SYS_ADMIN.
+// without NoNewPrivs is installed before the bounding set is limited, since that takes CAP_SYS_ADMIN. RLIMIT_AS and
+// RLIMIT_DATA come before the filters that come last.
 //
 // Files are the caller's, and can be closed when Cmd.Start has returned.
 type Attr struct {

@@ -101,8 +101,14 @@ func TestAttr(t *testing.T) {
 		"limits": {Proc{Target: inside}, Attr{Rlimits: []Rlimit{
 			{syscall.RLIMIT_NOFILE, syscall.Rlimit{Cur: 99, Max: 100}}, {syscall.RLIMIT_CORE, syscall.Rlimit{}},
 			{syscall.RLIMIT_AS, syscall.Rlimit{Cur: 1 << 29, Max: 1 << 30}},
+			{syscall.RLIMIT_DATA, syscall.Rlimit{Cur: 1 << 24, Max: 1 << 30}},
 		}}, []string{`Max open files +99 +100 .*`, `Max core file size +0 +0 .*`,
-			`Max address space +536870912 +1073741824 .*`}, true},
+			`Max address space +536870912 +1073741824 .*`, `Max data size +16777216 +1073741824 .*`}, true},
+		"limits of a filtered user": {Proc{Target: uts}, Attr{
+			Credential: &syscall.Credential{Uid: 1000, Gid: 1000}, NoNewPrivs: true,
+			Seccomp: []SeccompFilter{refusing(syscall.SYS_PRLIMIT64, syscall.EPERM)},
+			Rlimits: []Rlimit{{syscall.RLIMIT_DATA, syscall.Rlimit{Cur: 1 << 26, Max: 1 << 27}}},
+		}, []string{`Max data size +67108864 +134217728 .*`, `Uid:\t1000\t1000\t1000\t1000`}, true},
 		"few processes": {Proc{Target: uts}, Attr{
 			Credential: &syscall.Credential{Uid: 12345, Gid: 1},
 			Rlimits:    []Rlimit{{6, syscall.Rlimit{Cur: 9, Max: 9}}},

@@ -24,6 +24,7 @@ import (
 // garbage is collected.
 
 const (
+	prSetDumpable = 4
 	prSetSeccomp  = 22
 	prCapbsetDrop = 24
 	prSetKeepcaps = 8
@@ -63,12 +64,12 @@ func failed(err error, format string, arguments ...any) error {
 func (a *sentAttr) take() error {
 	debug.SetGCPercent(-1)
 	syscall.Exec("", []string{""}, nil) // restores the limit of open files, which the runtime has raised
-	label, err := a.openLabels()
+	labels, err := a.openLabels()
 	if err != nil {
 		return err
 	}
 	for _, step := range []func() error{a.enterCgroups, a.takeScheduling, a.enterRoot, a.takeLimits,
-		func() error { return a.givePrivilegesUp(label) }} {
+		func() error { return a.givePrivilegesUp(labels) }} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -82,6 +83,7 @@ func (a *sentAttr) enterCgroups() error {
 		if _, err := syscall.Write(fd, []byte("0")); err != nil {
 			return failed(err, "failed to enter the cgroup %s", a.CgroupNames[i])
 		}
+		syscall.Close(fd) // before others could get at this process
 	}
 	return nil
 }
@@ -146,7 +148,36 @@ func (a *sentAttr) takeLimits() error {
 		syscall.Umask(a.Umask)
 	}
 	for _, l := range a.Rlimits {
+		if a.isLate(l) {
+			var own syscall.Rlimit
+			err := syscall.Getrlimit(l.Resource, &own)
+			if err == nil && l.Max > own.Max {
+				err = syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: own.Cur, Max: l.Max})
+			}
+			if err != nil {
+				return failed(err, "failed to set the resource limit %d", l.Resource)
+			}
+			continue
+		}
 		// With package syscall's, the runtime no longer knows a limit of open files that it would restore.
+		if err := syscall.Setrlimit(l.Resource, &l.Rlimit); err != nil {
+			return failed(err, "failed to set the resource limit %d", l.Resource)
+		}
+	}
+	return nil
+}
+
+// isLate tells whether a limit waits until just before the program is executed, and is only raised before: the Go
+// runtime needs memory until then. A filter that is there by then may not allow it.
+func (a *sentAttr) isLate(l Rlimit) bool {
+	return (l.Resource == syscall.RLIMIT_AS || l.Resource == syscall.RLIMIT_DATA) && (a.NoNewPrivs || len(a.Seccomp) == 0)
+}
+
+func (a *sentAttr) takeLateLimits() error {
+	for _, l := range a.Rlimits {
+		if !a.isLate(l) {
+			continue
+		}
 		if err := syscall.Setrlimit(l.Resource, &l.Rlimit); err != nil {
 			return failed(err, "failed to set the resource limit %d", l.Resource)
 		}
@@ -180,6 +211,9 @@ func (a *sentAttr) openLabels() (labels []label, err error) {
 	// Where there are several modules, AppArmor's file without its name may be another module's.
 	open("AppArmor profile", a.AppArmor, "exec "+a.AppArmor, "apparmor/exec", "exec")
 	open("SELinux label", a.SELinux, a.SELinux, "exec")
+	if a.Proc != 0 {
+		syscall.Close(a.Proc) // the caller's, through which who gets hold of it would see the caller's processes
+	}
 	return labels, err
 }
 
@@ -252,6 +286,9 @@ func (a *sentAttr) becomeUser() error {
 	if !a.SetsIDs {
 		return nil
 	}
+	// With fs.suid_dumpable=1 the kernel shows a process that changes its ids to others with these ids. This one has files
+	// of the caller's yet. It is hidden from them again at once; the program is not, for execve(2) decides anew.
+	defer prctl(prSetDumpable, 0)
 	gid, uid := uintptr(a.Gid), uintptr(a.Uid)
 	if _, _, errno := syscall.RawSyscall(sysSetresgid, gid, gid, gid); errno != 0 {
 		return failed(errno, "failed to become gid %d", gid)

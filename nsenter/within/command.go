@@ -277,7 +277,7 @@ func (c *childProcess) execute(f frame) error {
 	if f.program >= 0 {
 		// Restores the limit of open files, which the runtime has raised, and finds nothing to execute.
 		syscall.Exec("", arguments, nil)
-		if err := c.installLast(); err != nil {
+		if err := c.takeLast(); err != nil {
 			return err
 		}
 		return execveat(int(f.program), f.name, arguments, os.Environ())
@@ -290,16 +290,19 @@ func (c *childProcess) execute(f frame) error {
 	if err != nil {
 		return err
 	}
-	if err := c.installLast(); err != nil {
+	if err := c.takeLast(); err != nil {
 		return err
 	}
 	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, arguments, environment)}
 }
 
-// installLast installs the filters that come last.
-func (c *childProcess) installLast() error {
-	if c.attr == nil || !c.attr.NoNewPrivs {
+// takeLast takes what comes last.
+func (c *childProcess) takeLast() error {
+	if c.attr == nil {
 		return nil
+	}
+	if err := c.attr.takeLateLimits(); err != nil || !c.attr.NoNewPrivs {
+		return err
 	}
 	return c.attr.installFilters()
 }

@@ -28,6 +28,8 @@ var (
 	ErrTooLarge = errors.New("within: too large")
 	// ErrClosed: the session has been closed.
 	ErrClosed = errors.New("within: the session is closed")
+	// ErrKilled: the session has been killed by Session.Kill.
+	ErrKilled = errors.New("within: the session has been killed")
 	// ErrBusy: Proc.MaxPending calls of the session wait to be sent. This one has not been made.
 	ErrBusy = errors.New("within: too many calls wait for the session's process")
 	// ErrNotRegistered: the child has no function with this name. Something has registered it in the

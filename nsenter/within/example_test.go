@@ -54,6 +54,22 @@ func ExampleProc_Start() {
 	// second <nil>
 }
 
+// A session that somebody ends: those who wait for it learn of it, and why.
+func ExampleSession_Kill() {
+	s, err := (&within.Proc{New: within.User | within.UTS}).Start(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Err())
+	s.Kill()
+	<-s.Done()
+	fmt.Println(s.Err())
+	// Output:
+	// <nil>
+	// within: the session has been killed
+}
+
 // The function's errors keep their meaning.
 func ExampleFunc_Call() {
 	p := &within.Proc{New: within.User | within.Mount}

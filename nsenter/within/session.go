@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +32,7 @@ type Session struct {
 	calls  map[uint64]*call
 	lastID uint64
 	closed bool  // by Close
+	killed bool  // by Kill
 	err    error // once the process has ended: why calls fail
 	output error // and why output may be missing
 	// notEnded is not nil if it has not ended, but is left to the kernel.
@@ -66,6 +69,30 @@ func errResult(name string, size int) error {
 
 // Pid is the process's number.
 func (s *Session) Pid() int { return s.running.process.Pid }
+
+// Done is closed when the process has ended, in whatever way, or has been killed and is left to the kernel (see
+// NotEndedError). Then Err is not nil. The channel is the same each time.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err is how the process has ended, and nil as long as it runs. It is what calls fail with: ErrClosed, ErrKilled,
+// context.Cause of the context of Start, an *ExitError if the process has ended by itself or was killed by others, a
+// *parent.FatalError, or an error about what the process has sent. If the process is left to the kernel, that error is
+// in a *NotEndedError.
+func (s *Session) Err() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return notEnded(s.notEnded, s.err)
+}
+
+// Kill kills the process, and all that is in its process group, with SIGKILL. It does not wait for the end, see Done.
+// Calls that are under way, and later ones, fail with ErrKilled, unless the process has ended before. The session need
+// not be closed any more.
+func (s *Session) Kill() {
+	s.mutex.Lock()
+	s.killed = s.killed || s.err == nil
+	s.mutex.Unlock()
+	s.running.kill()
+}
 
 // Close ends the process, without waiting for calls that are under way: they fail with ErrClosed. It
 // returns when nothing of the session is left but what has left its process group. A process that is stopped, or does
@@ -150,6 +177,8 @@ func (s *Session) enter(answers chan<- answer) (uint64, error) {
 		return 0, ErrClosed
 	case s.err != nil:
 		return 0, s.err
+	case s.killed:
+		return 0, ErrKilled
 	}
 	s.lastID++
 	s.calls[s.lastID] = &call{answers: answers}
@@ -180,11 +209,22 @@ func (s *Session) read() {
 		s.err = ErrClosed
 	case err != nil:
 		s.err = err
+	case s.killed && isKilled(state):
+		s.err = ErrKilled
 	case fatal != nil:
 		s.err = fatal
 	default:
 		s.err = &ExitError{state}
 	}
+}
+
+// isKilled tells whether a process has ended by SIGKILL. Of one that others have reaped it cannot be told.
+func isKilled(state *os.ProcessState) bool {
+	if state == nil {
+		return true
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	return status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.

@@ -60,7 +60,7 @@ func (c *Cmd) Confine(ctx context.Context, pid int) (err error) {
 		folder := t.folder
 		t.proc.Target = Target{[]part{{All, func(kinds Namespaces) ([]namespace, error) {
 			return openNamespaces(folder, pid, kinds)
-		}, pid}}}
+		}, pid, nil}}}
 	}
 	for _, look := range []func() error{t.credential, t.capabilities, t.smallThings, t.limits, t.cgroups, t.scheduling,
 		t.directories, t.label, t.score, func() error { return t.filters(ctx) }} {

@@ -37,6 +37,7 @@
 //
 //	one function, now and then        Func.Call with a *Proc: a process for each call
 //	many calls into one container     Proc.Start, Func.Call with the *Session: 100 µs and less each
+//	and into many                     Pool: a session for each
 //	a program instead of a function   Command
 //	the init process of a container   package parent: the protocol, for runtimes
 //	the message alone                 package bootstrap

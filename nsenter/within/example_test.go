@@ -70,6 +70,24 @@ func ExampleSession_Kill() {
 	// within: the session has been killed
 }
 
+// A session for each target, which starts with the first call and ends when it has had none for a minute.
+func ExamplePool() {
+	pool := &within.Pool{Proc: &within.Proc{New: within.User | within.UTS}}
+	defer pool.Close()
+	place, err := pool.At(within.Target{}) // of a container: within.Of(pid, within.All)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer place.Close()
+	for _, name := range []string{"first", "second"} {
+		fmt.Println(rename.Call(context.Background(), place, name))
+	}
+	// Output:
+	// first <nil>
+	// second <nil>
+}
+
 // The function's errors keep their meaning.
 func ExampleFunc_Call() {
 	p := &within.Proc{New: within.User | within.Mount}

@@ -127,7 +127,11 @@ func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.do(ctx, frameLast, name, argument)
+	var result []byte
+	answers, id, err := s.begin(name, argument)
+	if err == nil {
+		result, err = s.finish(ctx, frameLast, answers, id, name, argument)
+	}
 	if err != nil {
 		s.running.kill() // if it has not ended by itself
 	}

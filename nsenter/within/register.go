@@ -20,7 +20,7 @@ type Func[A, R any] struct {
 }
 
 // Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
-// one of many.
+// one of many, and a *Place is a session that a Pool starts.
 type Caller interface {
 	call(ctx context.Context, name string, argument []byte) ([]byte, error)
 }

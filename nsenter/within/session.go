@@ -53,10 +53,21 @@ type call struct {
 }
 
 func (s *Session) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
-	if len(argument) > s.limit {
-		return nil, errArgument(name, len(argument))
+	answers, id, err := s.begin(name, argument)
+	if err != nil {
+		return nil, err
 	}
-	return s.do(ctx, frameCall, name, argument)
+	return s.finish(ctx, frameCall, answers, id, name, argument)
+}
+
+// begin enters a call that finish makes, if the session takes any.
+func (s *Session) begin(name string, argument []byte) (answers chan answer, id uint64, err error) {
+	if len(argument) > s.limit {
+		return nil, 0, errArgument(name, len(argument))
+	}
+	answers = make(chan answer, 1)
+	id, err = s.enter(answers)
+	return answers, id, err
 }
 
 func errArgument(name string, size int) error {
@@ -116,13 +127,9 @@ func (s *Session) Close() error {
 	return s.output
 }
 
-// do makes a call.
-func (s *Session) do(ctx context.Context, kind frameKind, name string, argument []byte) ([]byte, error) {
-	answers := make(chan answer, 1)
-	id, err := s.enter(answers)
-	if err != nil {
-		return nil, err
-	}
+// finish makes a call that begin has entered.
+func (s *Session) finish(ctx context.Context, kind frameKind, answers <-chan answer, id uint64, name string,
+	argument []byte) ([]byte, error) {
 	defer s.leave(id)
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)

@@ -46,39 +46,50 @@ type part struct {
 	kinds Namespaces
 	find  func(Namespaces) ([]namespace, error)
 	pid   int // of the process whose they are, or 0
+	// folder opens that of the process in /proc. It is nil for what is no process.
+	folder func() (folder *os.File, pid int, err error)
 }
 
 // Of is namespaces of a process. That the number has gone to another process is noticed from the
 // moment on that it is looked at, but not for the time before: whoever has to be sure uses OfPidfd.
 func Of(pid int, kinds Namespaces) Target {
-	return Target{[]part{{kinds, func(kinds Namespaces) ([]namespace, error) {
+	return Target{[]part{ofProcess(kinds, pid, func() (*os.File, int, error) {
 		folder, err := openFolder(pid)
+		return folder, pid, err
+	})}}
+}
+
+// ofProcess is namespaces of the process of which a function opens the folder; pid is 0 if that is not known before.
+func ofProcess(kinds Namespaces, pid int, open func() (folder *os.File, pid int, err error)) part {
+	find := func(kinds Namespaces) ([]namespace, error) {
+		folder, pid, err := open()
 		if err != nil {
 			return nil, err
 		}
 		defer folder.Close()
 		return openNamespaces(folder, pid, kinds)
-	}, pid}}}
+	}
+	return part{kinds, find, pid, open}
 }
 
 // OfPidfd is namespaces of the process that a pidfd refers to.
 func OfPidfd(pidfd *os.File, kinds Namespaces) Target {
-	return Target{[]part{{kinds, func(kinds Namespaces) ([]namespace, error) {
+	return Target{[]part{ofProcess(kinds, 0, func() (*os.File, int, error) {
 		pid, err := pidOf(pidfd)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		folder, err := openFolder(pid)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		defer folder.Close()
 		// After the folder is open: if the process lives still, then the folder is its own.
 		if !isAlive(pidfd) {
-			return nil, errEnded(pid)
+			folder.Close()
+			return nil, 0, errEnded(pid)
 		}
-		return openNamespaces(folder, pid, kinds)
-	}, 0}}}
+		return folder, pid, nil
+	})}}
 }
 
 // Path is the namespace that a file is: one in /proc/PID/ns, or one that such has been mounted on, as
@@ -91,14 +102,14 @@ func Path(kind Namespaces, path string) Target {
 			return namespace{}, fmt.Errorf("within: failed to open %v namespace: %w", kind, err)
 		}
 		return namespace{kind, file, false, 0}, nil
-	}), 0}}}
+	}), 0, nil}}}
 }
 
 // FD is the namespace that an open file is.
 func FD(kind Namespaces, file *os.File) Target {
 	return Target{[]part{{kind, one(func(kind Namespaces) (namespace, error) {
 		return namespace{kind, file, true, 0}, nil
-	}), 0}}}
+	}), 0, nil}}}
 }
 
 // one is for a file, which is one namespace.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"syscall"
 )
 
@@ -53,8 +54,8 @@ func (e *EncodeError) Error() string {
 func (e *EncodeError) Unwrap() error { return e.Err }
 
 // RemoteError is the error that a function has returned. Its text is that error's; errors.Is finds the
-// errno that was wrapped in it and, of other errors, those that Sentinels lists; errors.As finds an *exec.Error and an
-// *fs.PathError.
+// errno that was wrapped in it and, of other errors, those that Sentinels lists; errors.As finds an *exec.Error, an
+// *fs.PathError, and errors of the types that RegisterErrorType has been told of.
 type RemoteError struct {
 	Text string // what the error's Error method said
 	errs []error
@@ -134,42 +135,43 @@ var sentinels = []error{
 	ErrNested, ErrTooLarge, ErrNotRegistered,
 }
 
-// Sentinels lists the errors for which errors.Is works across processes.
-func Sentinels() []error { return append([]error(nil), sentinels...) }
+// Sentinels lists the errors for which errors.Is works across processes: some of the standard library's and of this
+// package's, and those of RegisterError.
+func Sentinels() []error { return append(slices.Clone(sentinels), knownErrors.sentinels()...) }
 
-// sentError is an error on its way back.
+// sentError is an error on its way back. None of its types contains itself: see recursiveSize.
 type sentError struct {
-	Text      string
-	Errno     int
-	Sentinels []int
-	Panic     bool
-	Stack     string
-	// Exec and Path are those of an *exec.Error and an *fs.PathError, with the text of what they wrap.
+	Marks sentMarks
+	Panic bool
+	Stack string
+	// Exec and Path are those of an *exec.Error and an *fs.PathError.
 	Exec, Path *namedError
+	// Typed are those of types that have been registered.
+	Typed []sentTyped
 }
 
-// namedError is an error about something that has a name.
+// sentMarks are what is known of an error whatever its type is.
+type sentMarks struct {
+	Text       string
+	Errno      int
+	Sentinels  []int    // of sentinels
+	Registered []string // keys of those that have been registered
+	IsNil      bool     // there is none
+}
+
+// namedError is an error about something that has a name, with the text of what it wraps.
 type namedError struct{ Op, Name, Text string }
 
 func sendable(err error) (s sentError) {
 	defer func() {
 		if p := recover(); p != nil { // of a method of the error's, which may be a nil pointer
-			s = sentError{Text: fmt.Sprint(p), Panic: true, Stack: string(debug.Stack())}
+			s = sentError{Marks: sentMarks{Text: fmt.Sprint(p)}, Panic: true, Stack: string(debug.Stack())}
 		}
 	}()
-	s = sentError{Text: err.Error()}
+	s = sentError{Marks: marksOf(err)}
 	var p *PanicError
 	if errors.As(err, &p) {
-		return sentError{Text: p.Value, Panic: true, Stack: p.Stack}
-	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		s.Errno = int(errno)
-	}
-	for i, sentinel := range sentinels {
-		if errors.Is(err, sentinel) {
-			s.Sentinels = append(s.Sentinels, i)
-		}
+		return sentError{Marks: sentMarks{Text: p.Value}, Panic: true, Stack: p.Stack}
 	}
 	var execErr *exec.Error
 	if errors.As(err, &execErr) {
@@ -179,29 +181,51 @@ func sendable(err error) (s sentError) {
 	if errors.As(err, &pathErr) {
 		s.Path = &namedError{Op: pathErr.Op, Name: pathErr.Path, Text: pathErr.Err.Error()}
 	}
+	s.Typed = knownErrors.find(err)
 	return s
+}
+
+func marksOf(err error) (m sentMarks) {
+	m.Text = err.Error()
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		m.Errno = int(errno)
+	}
+	for i, sentinel := range sentinels {
+		if errors.Is(err, sentinel) {
+			m.Sentinels = append(m.Sentinels, i)
+		}
+	}
+	m.Registered = knownErrors.keysOf(err)
+	return m
+}
+
+// errors are those that errors.Is shall find.
+func (m sentMarks) errors() (errs []error) {
+	if m.Errno > 0 {
+		errs = append(errs, syscall.Errno(m.Errno))
+	}
+	for i, sentinel := range sentinels {
+		if slices.Contains(m.Sentinels, i) {
+			errs = append(errs, sentinel)
+		}
+	}
+	return append(errs, knownErrors.withKeys(m.Registered)...)
 }
 
 func (s sentError) received() error {
 	if s.Panic {
-		return &PanicError{Value: s.Text, Stack: s.Stack}
+		return &PanicError{Value: s.Marks.Text, Stack: s.Stack}
 	}
-	e := &RemoteError{Text: s.Text}
-	if s.Errno > 0 {
-		e.errs = append(e.errs, syscall.Errno(s.Errno))
-	}
-	for _, i := range s.Sentinels {
-		if i >= 0 && i < len(sentinels) {
-			e.errs = append(e.errs, sentinels[i])
-		}
-	}
-	known := e.errs
+	e := &RemoteError{Text: s.Marks.Text, errs: s.Marks.errors()}
+	known := slices.Clip(e.errs)
 	if s.Exec != nil {
 		e.errs = append(e.errs, &exec.Error{Name: s.Exec.Name, Err: wrapped(s.Exec.Text, known)})
 	}
 	if s.Path != nil {
 		e.errs = append(e.errs, &fs.PathError{Op: s.Path.Op, Path: s.Path.Name, Err: wrapped(s.Path.Text, known)})
 	}
+	e.errs = append(e.errs, knownErrors.received(s.Typed)...)
 	return e
 }
 
@@ -227,7 +251,11 @@ func encodeError(err error, limit int) []byte {
 		if buffer.Len() <= limit {
 			return buffer.Bytes()
 		}
-		s.Text, s.Stack = s.Text[:min(len(s.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
+		if s.Typed != nil {
+			s.Typed = nil
+			continue
+		}
+		s.Marks.Text, s.Stack = s.Marks.Text[:min(len(s.Marks.Text), limit/4)], s.Stack[:min(len(s.Stack), limit/4)]
 		s.Exec, s.Path = nil, nil // parts of the text
 	}
 }

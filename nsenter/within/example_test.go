@@ -28,6 +28,39 @@ var (
 		})
 )
 
+// An error, and a type of errors, that keep their identity when a function returns them.
+var errReadOnly = within.RegisterError(errors.New("the volume is read-only"))
+
+type volumeError struct {
+	Volume string
+	Err    error
+}
+
+func (e *volumeError) Error() string { return e.Volume + ": " + e.Err.Error() }
+
+func init() { within.RegisterErrorType[*volumeError]() }
+
+var format = within.Register("example.com/doc.format",
+	func(_ context.Context, volume string) (struct{}, error) {
+		return struct{}{}, &volumeError{volume, fmt.Errorf("formatting: %w", errReadOnly)}
+	})
+
+func ExampleRegisterError() {
+	_, err := format.Call(context.Background(), &within.Proc{New: within.User}, "data")
+	var failed *volumeError
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Volume, errors.Is(failed.Err, errReadOnly))
+	}
+	// Output: data true
+}
+
+func ExampleRegisterErrorType() {
+	_, err := format.Call(context.Background(), &within.Proc{New: within.User}, "data")
+	var failed *volumeError
+	fmt.Println(errors.As(err, &failed), err)
+	// Output: true data: formatting: the volume is read-only
+}
+
 // A function called in a process of its own, in new namespaces, for which nobody has to be root. (In a
 // program, within.Init comes first in main; here TestMain has called it.)
 func Example() {

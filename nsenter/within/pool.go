@@ -19,13 +19,13 @@ import (
 var ErrPoolClosed = errors.New("within: the pool is closed")
 
 // Pool keeps a session for each target, from one call to the next. The first call into a target starts its session, as
-// does the first one after its process has ended, in whatever way. A call that was under way then fails, as it does in a
-// session: it may have begun, so it is not made again.
+// does the first one after its process has ended, in whatever way. A call that was under way then fails, as it does in
+// a session: it may have begun, so it is not made again.
 //
 // A session is found by the namespaces that it is in, those of the calling thread that it has not joined among them.
 // They are compared by device and inode number, with each call. While the session exists, the pool has its target's
-// namespaces open, so the kernel gives their numbers to no others. So when a number of a process, or a path, has come to
-// mean other namespaces, a call does not get a session of the former ones.
+// namespaces open, so the kernel gives their numbers to no others. So when a number of a process, or a path, has come
+// to mean other namespaces, a call does not get a session of the former ones.
 //
 // A namespace that no process is in any more exists for as long as its session, so until Idle is over.
 //
@@ -412,9 +412,9 @@ func (p *Pool) giveBack(s *pooled) {
 	p.wake()
 }
 
-// Close closes all sessions, as Session.Close does, and returns when they have ended. Calls that are under way fail with
-// ErrClosed, later ones, and those that wait, with ErrPoolClosed. The error is that of a session that has not ended, or
-// whose output is lost.
+// Close closes all sessions, as Session.Close does, and returns when they have ended. Calls that are under way fail
+// with ErrClosed, later ones, and those that wait, with ErrPoolClosed. The error is that of a session that has not
+// ended, or whose output is lost.
 func (p *Pool) Close() error {
 	p.mutex.Lock()
 	isFirst := !p.closed

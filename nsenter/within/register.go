@@ -153,6 +153,15 @@ func (r *registry) freeze(site string) {
 	}
 }
 
+// mustNotBeFrozen panics if Init has been called before something is registered at a site.
+func (r *registry) mustNotBeFrozen(what, site string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.initAt != "" {
+		panic(fmt.Sprintf("within: %s is registered at %s after Init at %s", what, site, r.initAt))
+	}
+}
+
 func (r *registry) frozen() bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

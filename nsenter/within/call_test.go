@@ -105,7 +105,7 @@ func failAs(how string) error {
 	return nil
 }
 
-// callers are both: a process for each call, and one for many.
+// callers are all kinds: a process for each call, one for many, one of a pool, and this one.
 func callers(t *testing.T) map[string]Caller {
 	t.Helper()
 	p := &Proc{New: User}
@@ -114,7 +114,9 @@ func callers(t *testing.T) map[string]Caller {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return map[string]Caller{"proc": p, "session": s}
+	pool := &Pool{Proc: p}
+	t.Cleanup(func() { pool.Close() })
+	return map[string]Caller{"proc": p, "session": s, "pool": at(t, pool, Target{}), "here": Here}
 }
 
 // requireUserNamespaces: everybody has them, unless the machine's owner does not want it.

@@ -247,12 +247,7 @@ func (c *childProcess) enter(f frame) (ctx context.Context, inTime bool) {
 // answerCall runs the function that is called and answers.
 func (c *childProcess) answerCall(ctx context.Context, f frame) {
 	runFunction(ctx, f.name, f.body, func(result []byte, err error) {
-		if len(result) > c.limit {
-			if err == nil {
-				err = errResult(f.name, len(result))
-			}
-			result = nil
-		}
+		result, err = sendableResult(f.name, result, err, c.limit)
 		if err == nil || len(result) > 0 {
 			c.send(frame{kind: frameResult, id: f.id, withError: err != nil, body: result})
 		}
@@ -264,6 +259,17 @@ func (c *childProcess) answerCall(ctx context.Context, f frame) {
 			os.Exit(0)
 		}
 	})
+}
+
+// sendableResult is what can be sent of that which a function has returned.
+func sendableResult(name string, result []byte, err error, limit int) ([]byte, error) {
+	if len(result) > limit {
+		if err == nil {
+			err = errResult(name, len(result))
+		}
+		result = nil
+	}
+	return result, err
 }
 
 func (c *childProcess) cancel(id uint64) {

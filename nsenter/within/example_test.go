@@ -121,6 +121,13 @@ func ExamplePool() {
 	// second <nil>
 }
 
+// A unit test of a function needs no namespaces, and so no root.
+func ExampleHere() {
+	_, err := readFile.Call(context.Background(), within.Here, "/no/such/file")
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
+}
+
 // The function's errors keep their meaning.
 func ExampleFunc_Call() {
 	p := &within.Proc{New: within.User | within.Mount}

@@ -146,7 +146,7 @@ func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, 
 // nil for functions.
 func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	switch {
-	case child != nil:
+	case isNested(ctx):
 		return nil, ErrNested
 	case !functions.frozen():
 		return nil, ErrNoInit

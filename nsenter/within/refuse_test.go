@@ -87,6 +87,9 @@ func init() {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
+		if _, err := look.Call(context.Background(), Here, struct{}{}); err != nil { // which needs none
+			return err
+		}
 		return nil
 	}
 }

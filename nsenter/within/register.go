@@ -20,7 +20,7 @@ type Func[A, R any] struct {
 }
 
 // Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
-// one of many, and a *Place is a session that a Pool starts.
+// one of many, a *Place is a session that a Pool starts, and Here is the calling process.
 type Caller interface {
 	call(ctx context.Context, name string, argument []byte) ([]byte, error)
 }
@@ -82,6 +82,9 @@ func (f *Func[A, R]) Bind(argument A) *Bound {
 // does not begin, however late the process gets to it, if the call was not sent by then or ctx had a deadline.
 func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) {
 	var none R
+	if isNested(ctx) {
+		return none, ErrNested
+	}
 	bytes, err := encode("argument", f.name, argument)
 	if err != nil {
 		return none, err

@@ -17,19 +17,27 @@ import (
 // On a busy machine the first read may come after it.)
 type Reader struct {
 	file *os.File
+	read func(fd int, b []byte) (int, error)
 	late bool
 	left int  // of what lay there at the deadline
 	cut  bool // os.ErrDeadlineExceeded has been said
+
+	isOther bool // read is not read(2)
 }
 
 // NewReader reads a file, which has to be one of those that can have a deadline.
-func NewReader(file *os.File) *Reader { return &Reader{file: file} }
+func NewReader(file *os.File) *Reader { return &Reader{file: file, read: syscall.Read} }
+
+// ReadWith has a function read instead of read(2). The file must not block.
+func (r *Reader) ReadWith(read func(fd int, b []byte) (int, error)) *Reader {
+	return &Reader{file: r.file, read: read, isOther: true}
+}
 
 // Read is as the file's. The error is os.ErrDeadlineExceeded after it has read the bytes that were there, if that was
 // not the end.
 func (r *Reader) Read(b []byte) (n int, err error) {
 	if !r.late {
-		if n, err = r.file.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) || len(b) == 0 {
+		if n, err = r.readInTime(b); !errors.Is(err, os.ErrDeadlineExceeded) || len(b) == 0 {
 			return n, err
 		}
 	}
@@ -49,6 +57,33 @@ func (r *Reader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+func (r *Reader) readInTime(b []byte) (n int, err error) {
+	if !r.isOther {
+		return r.file.Read(b)
+	}
+	raw, err := r.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var readErr error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			if n, readErr = r.read(int(fd), b); readErr != syscall.EINTR {
+				return readErr != syscall.EAGAIN
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case readErr != nil:
+		return 0, os.NewSyscallError("read", readErr)
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
 func (r *Reader) readLate(fd int, b []byte) (n int, err error) {
 	var beyond [1]byte
 	isBeyond := r.left == 0
@@ -58,7 +93,7 @@ func (r *Reader) readLate(fd int, b []byte) (n int, err error) {
 		b = b[:r.left]
 	}
 	for {
-		switch n, err = syscall.Read(fd, b); {
+		switch n, err = r.read(fd, b); {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN, err == nil && n > 0 && isBeyond:

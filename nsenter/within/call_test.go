@@ -332,7 +332,8 @@ func TestAResultThatIsTooLargeIsNotBelieved(t *testing.T) {
 		defer theirs.Close()
 		frame{kind: frameResult, id: 1, body: make([]byte, 101)}.write(theirs)
 	}()
-	s := &Session{running: &running{process: &parent.Init{Conn: ours}, answers: ours}, limit: 100}
+	frames := newFrameReader(func(func([]int)) io.Reader { return ours })
+	s := &Session{running: &running{process: &parent.Init{Conn: ours}, frames: frames}, limit: 100}
 	if err := s.readAnswers(); !errors.Is(err, ErrTooLarge) ||
 		err.Error() != "within: a result of 101 bytes: within: too large" {
 		t.Errorf("got %v", err)

@@ -5,10 +5,10 @@
 package within
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -23,8 +23,8 @@ var child = newChild()
 // childProcess is the child's side. It is made when this package is initialised, before packages that
 // import it are.
 type childProcess struct {
-	conn   *os.File      // INITPIPE, for answers
-	frames *bufio.Reader // of the socket for requests
+	conn   *os.File     // INITPIPE, for answers
+	frames *frameReader // of the socket for requests
 	joined Namespaces
 	limit  int
 	reuse  bool
@@ -84,8 +84,17 @@ func newChild() *childProcess {
 	// Both are in blocking mode, and stay so: serve says why.
 	requests := os.NewFile(uintptr(initpipe)-1, "requests")
 	return &childProcess{
-		conn:   os.NewFile(uintptr(initpipe), "INITPIPE"),
-		frames: bufio.NewReader(requests),
+		conn: os.NewFile(uintptr(initpipe), "INITPIPE"),
+		frames: newFrameReader(func(take func(files []int)) io.Reader {
+			control := make([]byte, controlSize)
+			return readerFunc(func(b []byte) (int, error) {
+				n, err := receive(int(requests.Fd()), b, control, take)
+				if n == 0 && err == nil && len(b) > 0 {
+					err = io.EOF
+				}
+				return n, err
+			})
+		}),
 		joined: joined,
 		calls:  make(map[uint64]context.CancelFunc),
 	}
@@ -128,6 +137,7 @@ func (c *childProcess) serve() {
 		case frameCall, frameLast:
 			ctx, inTime := c.enter(f) // before anybody can read that it is cancelled
 			if !inTime {
+				closeDescriptors(f.files)
 				c.failCall(f.id, context.DeadlineExceeded)
 				continue
 			}
@@ -145,7 +155,8 @@ func (c *childProcess) serve() {
 		case frameExec:
 			c.becomeProgram(f)
 		case frameBefore:
-			runFunction(context.Background(), f.name, f.body, func(_ []byte, err error) {
+			runFunction(context.Background(), f.name, message{body: f.body}, func(result message, err error) {
+				result.close()
 				if err != nil {
 					c.failProcess(err)
 					os.Exit(1)
@@ -208,10 +219,11 @@ func (c *childProcess) setUp(f frame) {
 	}
 }
 
-func (c *childProcess) send(f frame) {
+func (c *childProcess) send(f frame) error {
 	c.write.Lock()
 	defer c.write.Unlock()
-	f.write(c.conn) // the reader sees that the parent has ended
+	// An error that is not about files is the parent's end, which the reader sees.
+	return sendAll(int(c.conn.Fd()), f.bytes(), f.files)
 }
 
 // failCall ends a call with an error, failProcess all of them.
@@ -246,11 +258,16 @@ func (c *childProcess) enter(f frame) (ctx context.Context, inTime bool) {
 
 // answerCall runs the function that is called and answers.
 func (c *childProcess) answerCall(ctx context.Context, f frame) {
-	runFunction(ctx, f.name, f.body, func(result []byte, err error) {
+	runFunction(ctx, f.name, message{f.body, f.files}, func(result message, err error) {
 		result, err = sendableResult(f.name, result, err, c.limit)
-		if err == nil || len(result) > 0 {
-			c.send(frame{kind: frameResult, id: f.id, withError: err != nil, body: result})
+		if err == nil || len(result.body) > 0 {
+			answer := frame{kind: frameResult, id: f.id, withError: err != nil, body: result.body, files: result.files}
+			sendErr := c.send(answer)
+			if errors.Is(sendErr, syscall.ETOOMANYREFS) && err == nil {
+				err = sendErr
+			}
 		}
+		result.close()
 		if err != nil {
 			c.failCall(f.id, err)
 		}
@@ -262,12 +279,13 @@ func (c *childProcess) answerCall(ctx context.Context, f frame) {
 }
 
 // sendableResult is what can be sent of that which a function has returned.
-func sendableResult(name string, result []byte, err error, limit int) ([]byte, error) {
-	if len(result) > limit {
+func sendableResult(name string, result message, err error, limit int) (message, error) {
+	if len(result.body) > limit {
+		result.close()
 		if err == nil {
-			err = errResult(name, len(result))
+			err = errResult(name, len(result.body))
 		}
-		result = nil
+		result = message{}
 	}
 	return result, err
 }
@@ -283,13 +301,14 @@ func (c *childProcess) cancel(id uint64) {
 }
 
 // runFunction runs a function and answers, whichever way the function comes to its end.
-func runFunction(ctx context.Context, name string, argument []byte, answer func(result []byte, err error)) {
+func runFunction(ctx context.Context, name string, argument message, answer func(result message, err error)) {
 	f, found := functions.find(name)
 	if !found {
-		answer(nil, fmt.Errorf("%w: %q", ErrNotRegistered, name))
+		argument.close()
+		answer(message{}, fmt.Errorf("%w: %q", ErrNotRegistered, name))
 		return
 	}
-	var result []byte
+	var result message
 	err := fmt.Errorf("within: %q has ended its goroutine", name) // runtime.Goexit
 	defer func() {
 		if p := recover(); p != nil {

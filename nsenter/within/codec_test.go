@@ -108,7 +108,7 @@ var (
 // sender is a child that sends what it wants.
 type sender []byte
 
-func (s sender) call(context.Context, string, []byte) ([]byte, error) { return s, nil }
+func (s sender) call(context.Context, string, message) (message, error) { return message{body: s}, nil }
 
 // TestNestingHasALimit: gob follows any nesting, and Go ends a program that takes more than 1 GB of stack for it. A
 // value within the limit takes less.

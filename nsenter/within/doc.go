@@ -67,7 +67,8 @@
 // process of a session stands still, if the context had a deadline or the call was not sent yet. Otherwise it
 // is begun, and cancelled.
 //
-// Its results are not trusted: it was in a place where others are root.
+// Its results are not trusted: it was in a place where others are root. They are decoded with limits, and without
+// panics. A File among them can be any file.
 //
 // A call joins and creates what Proc says; all other namespaces are those of the thread that calls. A
 // goroutine that is locked to a thread in another network namespace calls from there.

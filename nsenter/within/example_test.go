@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -85,6 +86,25 @@ func ExampleProc_Start() {
 	// Output:
 	// first <nil>
 	// second <nil>
+}
+
+// An open file of a container's. (To be sure that it is no FIFO or device, use package remote.)
+var openFile = within.Register("example.com/doc.openFile",
+	func(_ context.Context, path string) (within.File, error) {
+		f, err := os.Open(path)
+		return within.File{File: f}, err
+	})
+
+func ExampleFile() {
+	f, err := openFile.Call(context.Background(), &within.Proc{New: within.User}, "/proc/version")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	fmt.Println(len(text) > 0, err)
+	// Output: true <nil>
 }
 
 // A session that somebody ends: those who wait for it learn of it, and why.

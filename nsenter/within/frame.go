@@ -17,7 +17,7 @@ type frameKind byte
 const (
 	// Parent to child.
 	frameSetup  frameKind = 's' // sent, limit, reuseThreads, isShifted; body: Dir
-	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument
+	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument; files
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
 	frameAttr   frameKind = 'a' // body: a sentAttr, for the frameExec that follows
@@ -27,7 +27,7 @@ const (
 	frameBye    frameKind = 'b' // end now
 
 	// Child to parent.
-	frameResult  frameKind = 'r' // id, withError; body: result
+	frameResult  frameKind = 'r' // id, withError; body: result; files
 	frameError   frameKind = 'f' // id; body: a sentError, with which the call has failed
 	frameFailure frameKind = 'F' // body: a sentError, with which the process has failed
 	frameReady   frameKind = 'R' // to execute, and to die with the caller, which is asked whether it is alive
@@ -49,10 +49,11 @@ type frame struct {
 	withError    bool   // a frameError of the same call follows
 	name         string // of a function or program
 	body         []byte // what is handed over
+	files        []int  // descriptors that go with it
 }
 
-// frameHeader: kind, flags, lengths of name and body, id, sent, deadline, limit, program, terminal.
-const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4 + 4
+// frameHeader: kind, flags, lengths of name and body, id, sent, deadline, limit, program, terminal, number of files.
+const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4 + 4 + 2
 
 const (
 	flagReuseThreads = 1 << iota
@@ -103,10 +104,11 @@ func (f frame) bytes() []byte {
 	text = binary.BigEndian.AppendUint64(text, uint64(f.limit))
 	text = binary.BigEndian.AppendUint32(text, uint32(f.program))
 	text = binary.BigEndian.AppendUint32(text, uint32(f.terminal))
+	text = binary.BigEndian.AppendUint16(text, uint16(len(f.files)))
 	return append(append(text, f.name...), f.body...)
 }
 
-// write writes a frame with one call.
+// write writes a frame without files, with one call.
 func (f frame) write(w io.Writer) error {
 	_, err := w.Write(f.bytes())
 	return err
@@ -133,16 +135,33 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	f.limit = int64(binary.BigEndian.Uint64(header[32:]))
 	f.program = int32(binary.BigEndian.Uint32(header[40:]))
 	f.terminal = int32(binary.BigEndian.Uint32(header[44:]))
+	number := int(binary.BigEndian.Uint16(header[48:]))
 	if uint64(body) > uint64(limit) {
 		return f, fmt.Errorf("within: a frame of %d bytes: %w", body, ErrTooLarge)
 	}
+	withFiles, _ := r.(*frameReader)
+	var files []int
+	if withFiles != nil {
+		if files, err = withFiles.filesOf(number); err != nil {
+			return f, err
+		}
+	} else if number > 0 {
+		return f, errFiles
+	}
 	text := make([]byte, name+int(body))
 	if _, err := io.ReadFull(r, text); err != nil {
+		closeDescriptors(files)
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		return f, err
 	}
-	f.name, f.body = string(text[:name]), text[name:]
+	if withFiles != nil {
+		if err := withFiles.endFrame(frameHeader + len(text)); err != nil {
+			closeDescriptors(files)
+			return f, err
+		}
+	}
+	f.name, f.body, f.files = string(text[:name]), text[name:], files
 	return f, nil
 }

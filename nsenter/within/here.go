@@ -27,13 +27,15 @@ type isHere struct{}
 // isNested tells whether a call is made from inside of a function.
 func isNested(ctx context.Context) bool { return child != nil || ctx.Value(isHere{}) != nil }
 
-func (here) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+func (here) call(ctx context.Context, name string, argument message) (message, error) {
 	const limit = defaultMaxMessage
 	switch {
-	case len(argument) > limit:
-		return nil, errArgument(name, len(argument))
+	case len(argument.body) > limit:
+		argument.close()
+		return message{}, errArgument(name, len(argument.body))
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		argument.close()
+		return message{}, context.Cause(ctx)
 	}
 	own := context.WithValue(context.Background(), isHere{}, true)
 	var cancel context.CancelFunc
@@ -42,16 +44,22 @@ func (here) call(ctx context.Context, name string, argument []byte) ([]byte, err
 	} else {
 		own, cancel = context.WithCancel(own)
 	}
-	answers := make(chan answer, 1)
+	answers := make(chan answer) // not one that nobody would close
+	gone := make(chan struct{})
+	defer close(gone)
 	go func() {
 		runtime.LockOSThread() // and not unlocked: whatever the function has done to its thread ends with that
-		runFunction(own, name, argument, func(result []byte, err error) {
+		runFunction(own, name, argument, func(result message, err error) {
 			cancel()
 			result, err = sendableResult(name, result, err, limit)
 			if err != nil {
 				err = decodeError(encodeError(err, limit))
 			}
-			answers <- answer{result, err}
+			select {
+			case answers <- answer{result, err}:
+			case <-gone:
+				result.close()
+			}
 		})
 	}()
 	select {
@@ -59,6 +67,6 @@ func (here) call(ctx context.Context, name string, argument []byte) ([]byte, err
 		return a.result, causeOf(ctx, a.err)
 	case <-ctx.Done():
 		cancel()
-		return nil, context.Cause(ctx)
+		return message{}, context.Cause(ctx)
 	}
 }

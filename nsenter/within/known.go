@@ -205,6 +205,9 @@ func newErrorType[T error]() (*knownError, error) {
 	if err := checkType[T](); err != nil {
 		return nil, err
 	}
+	if err := checkNoFiles(t); err != nil {
+		return nil, err
+	}
 	isLimited := isRecursive(t, make(map[reflect.Type]bool))
 	var values decoder[T]
 	return &knownError{
@@ -227,6 +230,13 @@ func newErrorType[T error]() (*knownError, error) {
 			return e, err
 		},
 	}, nil
+}
+
+func checkNoFiles(t reflect.Type) error {
+	if has, err := hasFiles(t); has || err != nil {
+		return fmt.Errorf("%v has files, which do not go with errors", t)
+	}
+	return nil
 }
 
 func isNilPointer(v reflect.Value) bool { return v.Kind() == reflect.Pointer && v.IsNil() }
@@ -255,6 +265,9 @@ func newWrapperType[T error](structure reflect.Type, wrapped []int) (*knownError
 		numbers = append(numbers, i)
 	}
 	sent := reflect.StructOf(fields)
+	if err := checkNoFiles(sent); err != nil {
+		return nil, err
+	}
 	isLimited := isRecursive(sent, make(map[reflect.Type]bool))
 	return &knownError{
 		find: func(err error) (value []byte, marks []sentMarks, found bool) {

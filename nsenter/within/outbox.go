@@ -20,6 +20,8 @@ import (
 type outbox struct {
 	socket     *os.File // the outbox owns it
 	maxPending int      // more calls than that do not wait
+	// refuse is told of a call whose files cannot be sent. It is called with the mutex held.
+	refuse func(call uint64, err error)
 
 	mutex   sync.Mutex
 	waiting []letter
@@ -31,18 +33,21 @@ type outbox struct {
 type letter struct {
 	call  uint64 // the call that it makes, or 0
 	parts [][]byte
+	files []int // to be sent with the first byte, and then closed
 }
 
-// post sends a frame, now or later. The error is ErrBusy if it is a call and too many wait already. That
-// the process has ended is no error: the reader of its answers sees it too, and knows why.
+// post sends a frame, now or later. Its files belong to the outbox from then on. The error is ErrBusy if it is a call
+// and too many wait already. That the process has ended is no error: the reader of its answers sees it too, and knows
+// why.
 func (o *outbox) post(f frame) error {
-	l := letter{parts: f.parts()}
+	l := letter{parts: f.parts(), files: f.files}
 	if f.kind == frameCall {
 		l.call = f.id
 	}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	if l.call != 0 && o.countCalls() >= o.maxPending {
+		closeDescriptors(l.files)
 		return ErrBusy
 	}
 	o.waiting = append(o.waiting, l)
@@ -72,6 +77,7 @@ func (o *outbox) withdraw(call uint64) bool {
 	defer o.mutex.Unlock()
 	for i, l := range o.waiting {
 		if l.call == call && (i > 0 || !o.isBegun) {
+			closeDescriptors(l.files)
 			o.waiting = slices.Delete(o.waiting, i, i+1)
 			return true
 		}
@@ -93,20 +99,40 @@ func (o *outbox) sendWaiting() {
 		}
 	}
 	if err != nil && err != syscall.EAGAIN {
-		o.waiting = nil // nobody will read it
+		o.drop() // nobody will read it
 	}
+}
+
+// drop drops the frames that wait.
+func (o *outbox) drop() {
+	for _, l := range o.waiting {
+		closeDescriptors(l.files)
+	}
+	o.waiting = nil
 }
 
 // sendSome sends of the first what there is room for.
 func (o *outbox) sendSome(fd int) error {
 	first := &o.waiting[0]
-	n, err := syscall.SendmsgN(fd, first.parts[0], nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	var rights []byte
+	if len(first.files) > 0 {
+		rights = syscall.UnixRights(first.files...)
+	}
+	n, err := syscall.SendmsgN(fd, first.parts[0], rights, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	switch {
 	case err == syscall.EINTR:
+		return nil
+	case err == syscall.ETOOMANYREFS && rights != nil: // the user has too many in flight, see unix(7)
+		closeDescriptors(first.files)
+		o.refuse(first.call, os.NewSyscallError("sendmsg", err))
+		*first = letter{}
+		o.waiting = o.waiting[1:]
 		return nil
 	case err != nil:
 		return err
 	}
+	closeDescriptors(first.files)
+	first.files = nil
 	if first.parts[0] = first.parts[0][n:]; len(first.parts[0]) == 0 {
 		first.parts = first.parts[1:]
 	}
@@ -155,6 +181,9 @@ func (o *outbox) awaitRoom() {
 
 // close is for when the process has ended. It drops the frames that wait, even if others still have the other end.
 func (o *outbox) close() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.drop()
 	if raw, err := o.socket.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
 	}

@@ -133,14 +133,16 @@ func (l *Place) open() ([]namespace, error) {
 	return l.target.open()
 }
 
-func (l *Place) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+func (l *Place) call(ctx context.Context, name string, argument message) (message, error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			argument.close()
+			return message{}, context.Cause(ctx)
 		}
 		s, err := l.pool.take(ctx, l)
 		if err != nil {
-			return nil, err
+			argument.close()
+			return message{}, err
 		}
 		answers, id, err := s.session.begin(name, argument)
 		if err == nil {
@@ -150,7 +152,8 @@ func (l *Place) call(ctx context.Context, name string, argument []byte) ([]byte,
 		ended := s.session.Err() != nil
 		l.pool.giveBack(s)
 		if !ended {
-			return nil, err
+			argument.close()
+			return message{}, err
 		}
 		// It has ended since it was taken, and nothing of the call has been sent.
 	}
@@ -349,32 +352,13 @@ func keepOpen(namespaces []namespace) error {
 		if !n.lent {
 			continue
 		}
-		file, err := duplicate(n.file)
+		fd, err := duplicateDescriptor(n.file)
 		if err != nil {
 			return fmt.Errorf("within: %v namespace: %w", n.kind, err)
 		}
-		namespaces[i].file, namespaces[i].lent = file, false
+		namespaces[i].file, namespaces[i].lent = os.NewFile(uintptr(fd), n.file.Name()), false
 	}
 	return nil
-}
-
-// duplicate is another descriptor of an open file, with close-on-exec.
-func duplicate(file *os.File) (*os.File, error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var copied uintptr
-	var errno syscall.Errno
-	if err := raw.Control(func(fd uintptr) {
-		copied, _, errno = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return nil, err
-	}
-	if errno != 0 {
-		return nil, os.NewSyscallError("fcntl", errno)
-	}
-	return os.NewFile(copied, file.Name()), nil
 }
 
 // opened is namespaces that are open, and stay so.

@@ -114,23 +114,28 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		isShifted:    r.isShifted,
 		body:         []byte(p.Dir),
 	})
+	r.requests.refuse = s.refuse
 	go s.read()
 	return s, nil
 }
 
 // call starts a process for this call only.
-func (p *Proc) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
-	if len(argument) > p.maxMessage() {
-		return nil, errArgument(name, len(argument))
+func (p *Proc) call(ctx context.Context, name string, argument message) (message, error) {
+	if len(argument.body) > p.maxMessage() {
+		argument.close()
+		return message{}, errArgument(name, len(argument.body))
 	}
 	s, err := p.Start(ctx)
 	if err != nil {
-		return nil, err
+		argument.close()
+		return message{}, err
 	}
-	var result []byte
+	var result message
 	answers, id, err := s.begin(name, argument)
 	if err == nil {
 		result, err = s.finish(ctx, frameLast, answers, id, name, argument)
+	} else {
+		argument.close()
 	}
 	if err != nil {
 		s.running.kill() // if it has not ended by itself

@@ -6,6 +6,7 @@ package within
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -17,12 +18,15 @@ type Func[A, R any] struct {
 	name      string
 	results   decoder[R]
 	recursive bool // R is
+	// A and R have files.
+	argumentFiles, resultFiles bool
 }
 
 // Caller is where a function runs: a *Proc starts a process for one call, in a *Session each call is
 // one of many, a *Place is a session that a Pool starts, and Here is the calling process.
 type Caller interface {
-	call(ctx context.Context, name string, argument []byte) ([]byte, error)
+	// call closes the descriptors of the argument; those of the result are its caller's.
+	call(ctx context.Context, name string, argument message) (message, error)
 }
 
 // Register makes a function callable in other namespaces. The name says which function is meant to the
@@ -45,22 +49,38 @@ func Register[A, R any](name string, function func(context.Context, A) (R, error
 		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
 	}
 	var arguments decoder[A]
-	functions.add(name, registered{site: site, run: func(ctx context.Context, argument []byte) ([]byte, error) {
-		a, err := arguments.decode(argument)
+	argumentFiles, err := hasFiles(reflect.TypeFor[A]())
+	if err != nil {
+		panic(fmt.Sprintf("within: the argument of %q at %s cannot be sent: %v", name, site, err))
+	}
+	resultFiles, err := hasFiles(reflect.TypeFor[R]())
+	if err != nil {
+		panic(fmt.Sprintf("within: the result of %q at %s cannot be sent: %v", name, site, err))
+	}
+	functions.add(name, registered{site: site, run: func(ctx context.Context, argument message) (message, error) {
+		a, err := decodeMessage(&arguments, argument, argumentFiles)
 		if err != nil {
-			return nil, fmt.Errorf("within: the argument of %q cannot be decoded: %w", name, err)
+			return message{}, fmt.Errorf("within: the argument of %q cannot be decoded: %w", name, err)
 		}
 		r, err := function(ctx, a)
 		if err != nil && reflect.ValueOf(&r).Elem().IsZero() {
-			return nil, err // as most do, and the zero result is what the caller has then
+			return message{}, err // as most do, and the zero result is what the caller has then
 		}
-		result, encodeErr := encode("result", name, r)
+		result, encodeErr := encodeMessage("result", name, r, resultFiles)
+		if resultFiles {
+			closeResult(&r)
+		}
 		if err == nil {
 			err = encodeErr
 		}
 		return result, err
 	}})
-	return &Func[A, R]{name: name, recursive: isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool))}
+	return &Func[A, R]{
+		name:          name,
+		recursive:     isRecursive(reflect.TypeFor[R](), make(map[reflect.Type]bool)),
+		argumentFiles: argumentFiles,
+		resultFiles:   resultFiles,
+	}
 }
 
 // Bound is a function with its argument, for Cmd.Before.
@@ -70,10 +90,15 @@ type Bound struct {
 	err      error
 }
 
-// Bind is the function with an argument, for Cmd.Before. An argument that cannot be encoded is an error of Cmd.Start's.
+// Bind is the function with an argument, for Cmd.Before. An argument that cannot be encoded, or that has files, is an
+// error of Cmd.Start's.
 func (f *Func[A, R]) Bind(argument A) *Bound {
-	text, err := encode("argument", f.name, argument)
-	return &Bound{f.name, text, err}
+	sent, err := encodeMessage("argument", f.name, argument, f.argumentFiles)
+	if len(sent.files) > 0 {
+		sent.close()
+		err = &EncodeError{What: "argument", Func: f.name, Err: errors.New("files cannot be bound")}
+	}
+	return &Bound{f.name, sent.body, err}
 }
 
 // Call runs the function in c and returns what it returns, a result along with an error too. An error of the
@@ -85,26 +110,28 @@ func (f *Func[A, R]) Call(ctx context.Context, c Caller, argument A) (R, error) 
 	if isNested(ctx) {
 		return none, ErrNested
 	}
-	bytes, err := encode("argument", f.name, argument)
+	sent, err := encodeMessage("argument", f.name, argument, f.argumentFiles)
 	if err != nil {
 		return none, err
 	}
-	bytes, err = c.call(ctx, f.name, bytes)
-	if err != nil && len(bytes) == 0 {
+	received, err := c.call(ctx, f.name, sent)
+	if err != nil && len(received.body) == 0 {
+		received.close()
 		return none, err
 	}
-	result, resultErr := f.decode(bytes)
+	result, resultErr := f.decode(received)
 	if err == nil {
 		err = resultErr
 	}
 	return result, err
 }
 
-func (f *Func[A, R]) decode(text []byte) (result R, err error) {
-	if f.recursive && len(text) > recursiveSize {
-		return result, errResult(f.name, len(text))
+func (f *Func[A, R]) decode(received message) (result R, err error) {
+	if f.recursive && len(received.body) > recursiveSize {
+		received.close()
+		return result, errResult(f.name, len(received.body))
 	}
-	value, err := f.results.decode(text)
+	value, err := decodeMessage(&f.results, received, f.resultFiles)
 	if err != nil {
 		return result, fmt.Errorf("within: the result of %q cannot be decoded: %w", f.name, err)
 	}
@@ -117,7 +144,7 @@ func (f *Func[A, R]) Name() string { return f.name }
 // registered is a function as the child finds it.
 type registered struct {
 	site string
-	run  func(ctx context.Context, argument []byte) ([]byte, error)
+	run  func(ctx context.Context, argument message) (message, error)
 }
 
 // registry has the functions by name. After Init nothing is added: parent and child must have the same.

@@ -23,9 +23,12 @@ type running struct {
 	terminal  int       // descriptor of its controlling terminal, or 0
 	attr      *sentAttr // what its program's process is to be, or nil
 	isShifted bool      // its CLOCK_MONOTONIC can be another one
-	answers   io.Reader // of process.Conn; what the process has written is there to be read when it has ended
-	requests  *outbox
-	stdio     *stdio
+	// answers and frames read process.Conn; what the process has written is there to be read when it has ended. A
+	// process that calls functions has frames, with files; one that becomes a program has answers, without.
+	answers  io.Reader
+	frames   *frameReader
+	requests *outbox
+	stdio    *stdio
 	ending
 	unwatch func() bool // ends the watch over the context
 }
@@ -48,6 +51,12 @@ func newRunning(ctx context.Context, process *parent.Init, ended chan struct{}, 
 		stdio:    stdio,
 		ending:   ending{ended: ended, left: make(chan struct{})},
 	}
+	r.frames = newFrameReader(func(take func(files []int)) io.Reader {
+		control := make([]byte, controlSize)
+		return launch.NewReader(process.Conn).ReadWith(func(fd int, b []byte) (int, error) {
+			return receive(fd, b, control, take)
+		})
+	})
 	r.unwatch = context.AfterFunc(ctx, r.kill)
 	go func() {
 		defer close(r.ended)

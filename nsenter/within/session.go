@@ -5,7 +5,6 @@
 package within
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,28 +41,29 @@ type Session struct {
 }
 
 type answer struct {
-	result []byte
+	result message
 	err    error
 }
 
 // call is a call that has not been answered.
 type call struct {
 	answers chan<- answer
-	result  []byte // which has come, and an error is to follow
+	result  message // which has come, and an error is to follow
 }
 
-func (s *Session) call(ctx context.Context, name string, argument []byte) ([]byte, error) {
+func (s *Session) call(ctx context.Context, name string, argument message) (message, error) {
 	answers, id, err := s.begin(name, argument)
 	if err != nil {
-		return nil, err
+		argument.close()
+		return message{}, err
 	}
 	return s.finish(ctx, frameCall, answers, id, name, argument)
 }
 
-// begin enters a call that finish makes, if the session takes any.
-func (s *Session) begin(name string, argument []byte) (answers chan answer, id uint64, err error) {
-	if len(argument) > s.limit {
-		return nil, 0, errArgument(name, len(argument))
+// begin enters a call that finish makes, if the session takes any. The argument stays the caller's until then.
+func (s *Session) begin(name string, argument message) (answers chan answer, id uint64, err error) {
+	if len(argument.body) > s.limit {
+		return nil, 0, errArgument(name, len(argument.body))
 	}
 	answers = make(chan answer, 1)
 	id, err = s.enter(answers)
@@ -129,19 +129,27 @@ func (s *Session) Close() error {
 
 // finish makes a call that begin has entered.
 func (s *Session) finish(ctx context.Context, kind frameKind, answers <-chan answer, id uint64, name string,
-	argument []byte) ([]byte, error) {
-	defer s.leave(id)
+	argument message) (message, error) {
+	defer func() {
+		s.leave(id)
+		select {
+		case a := <-answers: // nobody is there for it any more
+			a.result.close()
+		default:
+		}
+	}()
 	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+		argument.close()
+		return message{}, context.Cause(ctx)
 	}
-	f := frame{kind: kind, id: id, name: name, body: argument}
+	f := frame{kind: kind, id: id, name: name, body: argument.body, files: argument.files}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline) // before the clock is read: the point may be late, not early
 		f.sent = monotonic()
 		f.deadline = pointAfter(f.sent, left)
 	}
 	if err := s.running.requests.post(f); err != nil {
-		return nil, err
+		return message{}, err
 	}
 	select {
 	case a := <-answers:
@@ -150,13 +158,13 @@ func (s *Session) finish(ctx context.Context, kind frameKind, answers <-chan ans
 		if kind == frameCall && !s.running.requests.withdraw(id) {
 			s.running.requests.post(frame{kind: frameCancel, id: id})
 		}
-		return nil, context.Cause(ctx)
+		return message{}, context.Cause(ctx)
 	case <-s.done:
 		select {
 		case a := <-answers: // which came just before
 			return a.result, a.err
 		default:
-			return nil, s.err
+			return message{}, s.err
 		}
 	}
 }
@@ -195,6 +203,9 @@ func (s *Session) enter(answers chan<- answer) (uint64, error) {
 func (s *Session) leave(id uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if c := s.calls[id]; c != nil {
+		c.result.close()
+	}
 	delete(s.calls, id)
 }
 
@@ -236,14 +247,20 @@ func isKilled(state *os.ProcessState) bool {
 
 // readAnswers reads to the end; an error is one of the process's, or it does not keep to the protocol.
 func (s *Session) readAnswers() error {
-	frames := bufio.NewReader(s.running.answers)
+	frames := s.running.frames
+	defer frames.close()
 	for {
 		f, err := readFrame(frames, max(s.limit, errorSize))
 		if err == nil && f.kind == frameResult && len(f.body) > s.limit {
 			err = fmt.Errorf("within: a result of %d bytes: %w", len(f.body), ErrTooLarge)
 		}
-		if errors.Is(err, ErrTooLarge) {
+		if errors.Is(err, ErrTooLarge) || errors.Is(err, errFiles) {
+			closeDescriptors(f.files)
 			return err
+		}
+		if err == nil && f.kind != frameResult && len(f.files) > 0 {
+			closeDescriptors(f.files)
+			return errFiles
 		}
 		if err != nil {
 			return nil
@@ -251,7 +268,7 @@ func (s *Session) readAnswers() error {
 		var a answer
 		switch f.kind {
 		case frameResult:
-			a.result = f.body
+			a.result = message{f.body, f.files}
 		case frameError:
 			a.err = decodeError(f.body)
 		case frameFailure:
@@ -263,6 +280,9 @@ func (s *Session) readAnswers() error {
 	}
 }
 
+// refuse answers a call that cannot be sent.
+func (s *Session) refuse(id uint64, err error) { s.take(frame{id: id}, answer{err: err}) }
+
 // take gives the answer that a frame is, or completes, to who waits for it. For a call that has been cancelled there is
 // nobody.
 func (s *Session) take(f frame, a answer) {
@@ -270,14 +290,18 @@ func (s *Session) take(f frame, a answer) {
 	defer s.mutex.Unlock()
 	c := s.calls[f.id]
 	if c == nil {
+		a.result.close()
 		return
 	}
 	if f.withError {
+		c.result.close() // of one that has said it before
 		c.result = a.result
 		return
 	}
 	if a.err != nil {
 		a.result = c.result
+	} else {
+		c.result.close()
 	}
 	delete(s.calls, f.id)
 	c.answers <- a // there is room for one

@@ -18,9 +18,9 @@ import (
 // ErrTooLarge. They can be in structs, slices, arrays, and behind pointers. Register panics if they are in maps, or in
 // a type that contains itself. In types that encode themselves, and in errors, files do not arrive.
 //
-// The maker of a call keeps the files of its argument. The function closes those that it gets. The files of its result are
-// closed there when the function returns, and belong to the caller from then on. If a call fails before the function
-// begins, or its result does not arrive, all descriptors of it that this package has made are closed.
+// The maker of a call keeps the files of its argument. The function closes those that it gets. The files of its result
+// are closed there when the function returns, and belong to the caller from then on. If a call fails before the
+// function begins, or its result does not arrive, all descriptors of it that this package has made are closed.
 //
 // The caller's files give rights: a folder of the caller's is a way out of the target's root for all who get hold of
 // the function's process. In the other direction, the process is not trusted. A File that arrives is open, and nothing

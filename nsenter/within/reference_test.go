@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// TestTheReferenceIsComplete: each exported identifier of the three packages has a comment, or is named in
+// TestTheReferenceIsComplete: each exported identifier of the packages has a comment, or is named in
 // that of the type it belongs to, or of a field beside it.
 func TestTheReferenceIsComplete(t *testing.T) {
 	identifiers := 0
-	for _, folder := range []string{"../bootstrap", "../parent", "."} {
+	for _, folder := range []string{"../bootstrap", "../parent", ".", "remote"} {
 		paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("nothing in %s (%v)", folder, err)

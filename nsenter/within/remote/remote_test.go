@@ -303,9 +303,11 @@ func TestOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, other := range []string{fifo, folder, os.DevNull, link} {
-			_, err := Open(ctx, caller, other, os.O_RDONLY, 0)
-			if !errors.Is(err, ErrNotRegular) || err.Error() != "open "+other+": not a regular file" {
-				t.Errorf("%s: %s: %v", name, other, err)
+			for _, flag := range []int{os.O_RDONLY, os.O_WRONLY} { // without a look before, this is ENXIO, or EISDIR
+				_, err := Open(ctx, caller, other, flag, 0)
+				if !errors.Is(err, ErrNotRegular) || err.Error() != "open "+other+": not a regular file" {
+					t.Errorf("%s: %s: %v", name, other, err)
+				}
 			}
 		}
 		var pathErr *fs.PathError

@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -67,6 +69,72 @@ func benchSession(b *testing.B, p *Proc) {
 	}
 	slices.Sort(times)
 	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "median-us")
+}
+
+var freeMemory = Register("test.free-memory", func(context.Context, struct{}) (struct{}, error) {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory() // the first one leaves what is in a sync.Pool
+	return struct{}{}, nil
+})
+
+// SessionMemory says how much memory a session's process has to itself, and what its share of all is (the program's
+// text and data are shared with the caller, and with all sessions): after the first call, after many calls, after one
+// with a large argument, and after that, once the garbage has been collected.
+func BenchmarkSessionMemory(b *testing.B) {
+	ctx := context.Background()
+	for range b.N {
+		s, err := (&Proc{Target: Of(benchFixture(b), benchKinds)}).Start(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, step := range []struct {
+			name string
+			do   func() error
+		}{
+			{"first-call", func() error { _, err := hostname.Call(ctx, s, struct{}{}); return err }},
+			{"1000-calls", func() (err error) {
+				for n := 0; n < 1000 && err == nil; n++ {
+					_, err = take.Call(ctx, s, make([]byte, 5000))
+				}
+				return err
+			}},
+			{"8-MB-argument", func() error { _, err := take.Call(ctx, s, make([]byte, 8<<20)); return err }},
+			{"collected", func() error { _, err := freeMemory.Call(ctx, s, struct{}{}); return err }},
+		} {
+			if err := step.do(); err != nil {
+				b.Fatal(err)
+			}
+			own, share, err := memoryOf(s.Pid())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Logf("%s: %d KiB of its own, share of all %d KiB", step.name, own, share)
+			b.ReportMetric(float64(own), step.name+"-own-KiB")
+			b.ReportMetric(float64(share), step.name+"-share-KiB")
+		}
+		s.Close()
+	}
+}
+
+// memoryOf is Private_Dirty and Pss of a process, proc_pid_smaps(5), in KiB.
+func memoryOf(pid int) (own, share int, err error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup") // Linux 4.14
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		switch fields[0] {
+		case "Private_Dirty:":
+			own, err = strconv.Atoi(fields[1])
+		case "Pss:":
+			share, err = strconv.Atoi(fields[1])
+		}
+	}
+	return own, share, err
 }
 
 // Nsenter executes this test program, linked statically, in the role of one that says its host name.

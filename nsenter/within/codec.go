@@ -69,9 +69,16 @@ func (d *decoder[T]) decode(text []byte) (value T, err error) {
 	if left := p.text.Len(); left > 0 {
 		return value, fmt.Errorf("%d bytes are left over", left)
 	}
-	d.primed.Put(p)
+	if len(text) <= primedSize {
+		p.text.Reset(nil)
+		d.primed.Put(p)
+	}
 	return b.V, nil
 }
+
+// primedSize is how many bytes a decoder can have decoded that is used again. It keeps a buffer of that size, and in a
+// process that waits for its next call the garbage collector hardly ever runs.
+const primedSize = 64 << 10
 
 // lastMessage is where in a gob stream its last message begins, which is the value. Those before it
 // define types. Of what is no such stream it is anywhere.

@@ -73,6 +73,31 @@ func TestADecoderThatHasDecodedDecodesTheSame(t *testing.T) {
 	}
 }
 
+// TestDecodersKeepNoLargeValues: a session would have them until its next large one.
+func TestDecodersKeepNoLargeValues(t *testing.T) {
+	for size, want := range map[int]bool{1000: true, primedSize + 1: false} {
+		text, err := encode("argument", "test", make([]byte, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A sync.Pool may lose what it is given, with -race on purpose.
+		isKept := false
+		for n := 0; n < 100 && !isKept; n++ {
+			var d decoder[[]byte]
+			if _, err := d.decode(text); err != nil {
+				t.Fatal(err)
+			}
+			p, _ := d.primed.Get().(*primed)
+			if isKept = p != nil; isKept && p.text.Size() > 0 {
+				t.Errorf("the decoder has %d bytes still", p.text.Size())
+			}
+		}
+		if isKept != want {
+			t.Errorf("%d bytes: kept %v, want %v", size, isKept, want)
+		}
+	}
+}
+
 type tree struct{ Left, Right *tree }
 
 type leaves struct {

@@ -364,10 +364,13 @@ func TestFilesThatNobodyAnnounced(t *testing.T) {
 					return n, err
 				})
 			})
+			sent := make(chan struct{})
 			go func() {
+				defer close(sent)
 				defer theirs.Close()
 				c.send(int(theirs.Fd()))
 			}()
+			defer func() { <-sent }()
 			s := &Session{running: &running{process: &parent.Init{Conn: ours}, frames: frames}, limit: 100}
 			err = s.readAnswers()
 			if got := fmt.Sprint(err); c.want == "" && err != nil || c.want != "" && got != c.want {

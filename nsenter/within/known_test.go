@@ -188,11 +188,11 @@ type (
 	sliceError []string
 )
 
-func (hiddenError) Error() string       { return "" }
-func (channelError) Error() string      { return "" }
-func (interfaceError) Error() string    { return "" }
-func (hiddenBesideError) Error() string { return "" }
-func (sliceError) Error() string        { return "a slice" }
+func (e hiddenError) Error() string       { return e.text }
+func (channelError) Error() string        { return "" }
+func (interfaceError) Error() string      { return "" }
+func (e hiddenBesideError) Error() string { return e.text }
+func (sliceError) Error() string          { return "a slice" }
 
 func TestRefusedErrors(t *testing.T) {
 	const here = "nsenter-cpp.example/nsenter/within."

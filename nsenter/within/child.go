@@ -31,7 +31,9 @@ type childProcess struct {
 	clock  callerClock // of whoever reads
 	attr   *sentAttr   // of the program to come, or nil
 	reaps  bool        // it is pid 1
-	write  sync.Mutex
+	// forProgram is what the program to come has in its environment, and this process has not.
+	forProgram []string
+	write      sync.Mutex
 
 	mutex sync.Mutex
 	calls map[uint64]context.CancelFunc
@@ -152,6 +154,8 @@ func (c *childProcess) serve() {
 			return
 		case frameCancel:
 			c.cancel(f.id)
+		case frameEnv:
+			c.takeEnvironment(f.body)
 		case frameExec:
 			c.becomeProgram(f)
 		case frameBefore:

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -78,6 +79,10 @@ func (c *Cmd) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	environment, err := c.environment()
+	if err != nil {
+		return err
+	}
 	if c.Before != nil && c.Before.err != nil {
 		return c.Before.err
 	}
@@ -101,6 +106,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 		setup.body = []byte(c.Proc.Dir)
 	}
 	r.requests.post(setup)
+	r.requests.post(frame{kind: frameEnv, body: environment})
 	if r.attr == nil && c.Before != nil { // which may make the directory
 		r.attr = &sentAttr{Dir: fromRoot(c.Proc.Dir)}
 	}
@@ -114,7 +120,6 @@ func (c *Cmd) Start(ctx context.Context) error {
 		kind:     frameExec,
 		program:  int32(r.program),
 		terminal: int32(r.terminal),
-		dropOwn:  c.Proc.Env == nil,
 		diesWith: c.DieWithCaller,
 		name:     c.Path,
 		body:     arguments,
@@ -163,6 +168,50 @@ func (c *Cmd) arguments() ([]byte, error) {
 		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.E2BIG}
 	}
 	return []byte(strings.Join(arguments, "\x00")), nil
+}
+
+// environment is that of the program as it is sent, each setting but the last with a NUL behind it. The child is not
+// executed with it: that happens outside, with the caller's rights, and a container that has a say in it (the
+// configuration of an image, /proc/PID/environ) could have libraries loaded there (LD_PRELOAD).
+func (c *Cmd) environment() ([]byte, error) {
+	if c.Proc.Env == nil {
+		return nil, nil
+	}
+	list := withoutDuplicates(c.Proc.environment(c, 0))
+	size := 0
+	for _, setting := range list {
+		size += len(setting) + 1
+		if strings.Contains(setting, "\x00") {
+			return nil, fmt.Errorf("within: a NUL in the environment, %q: %w", setting, syscall.EINVAL)
+		}
+	}
+	if size > defaultMaxMessage { // more than the kernel takes
+		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.E2BIG}
+	}
+	return []byte(strings.Join(list, "\x00")), nil
+}
+
+// takeEnvironment takes the program's environment, which the function before it has as well. What the Go runtime of
+// this process would follow is kept for the program.
+func (c *childProcess) takeEnvironment(body []byte) {
+	own := make(map[string]string)
+	for _, name := range ownVariables {
+		if value, found := os.LookupEnv(name); found {
+			own[name] = value
+		}
+	}
+	os.Clearenv()
+	for name, value := range own {
+		os.Setenv(name, value)
+	}
+	for _, setting := range strings.Split(string(body), "\x00") {
+		name, value, found := strings.Cut(setting, "=")
+		switch {
+		case setting == "":
+		case !found, slices.Contains(ownVariables, name), os.Setenv(name, value) != nil:
+			c.forProgram = append(c.forProgram, setting)
+		}
+	}
 }
 
 // Wait waits for the program, and for all of its output. The error is an *exec.ExitError if it did not
@@ -269,20 +318,18 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // execute makes this process, a child, run a program. It returns only if that is not possible.
 func (c *childProcess) execute(f frame) error {
 	arguments := strings.Split(string(f.body), "\x00")
-	if f.dropOwn {
-		for _, name := range ownVariables {
-			os.Unsetenv(name)
-		}
+	for _, name := range ownVariables {
+		os.Unsetenv(name)
 	}
+	environment := append(os.Environ(), c.forProgram...)
 	if f.program >= 0 {
 		// Restores the limit of open files, which the runtime has raised, and finds nothing to execute.
 		syscall.Exec("", arguments, nil)
 		if err := c.takeLast(); err != nil {
 			return err
 		}
-		return execveat(int(f.program), f.name, arguments, os.Environ())
+		return execveat(int(f.program), f.name, arguments, environment)
 	}
-	environment := os.Environ()
 	if _, found := os.LookupEnv("PATH"); !found {
 		os.Setenv("PATH", defaultPath) // for this look-up only
 	}

@@ -20,9 +20,10 @@ const (
 	frameCall   frameKind = 'c' // id, sent, deadline; name and body: function and argument; files
 	frameLast   frameKind = 'l' // as frameCall, and the process ends after it
 	frameCancel frameKind = 'x' // id
+	frameEnv    frameKind = 'v' // body: the environment of the program, for the frameExec that follows
 	frameAttr   frameKind = 'a' // body: a sentAttr, for the frameExec that follows
 	frameBefore frameKind = 'p' // name and body: function and argument, for the frameExec that follows
-	frameExec   frameKind = 'e' // program, terminal, dropOwn, diesWith; name and body: path and arguments
+	frameExec   frameKind = 'e' // program, terminal, diesWith; name and body: path and arguments
 	frameGo     frameKind = 'g' // the answer to frameReady
 	frameBye    frameKind = 'b' // end now
 
@@ -44,7 +45,6 @@ type frame struct {
 	isShifted    bool   // the child's CLOCK_MONOTONIC can be another one
 	program      int32  // descriptor of what is executed, or -1: it is found by its name
 	terminal     int32  // descriptor of its controlling terminal; 0: none
-	dropOwn      bool   // what is executed does not get ownVariables
 	diesWith     bool   // what is executed is killed when the caller ends
 	withError    bool   // a frameError of the same call follows
 	name         string // of a function or program
@@ -57,7 +57,6 @@ const frameHeader = 1 + 1 + 2 + 4 + 8 + 8 + 8 + 8 + 4 + 4 + 2
 
 const (
 	flagReuseThreads = 1 << iota
-	flagDropOwn
 	flagShifted
 	flagDiesWith
 	flagWithError
@@ -82,9 +81,6 @@ func (f frame) bytes() []byte {
 	flags := byte(0)
 	if f.reuseThreads {
 		flags |= flagReuseThreads
-	}
-	if f.dropOwn {
-		flags |= flagDropOwn
 	}
 	if f.isShifted {
 		flags |= flagShifted
@@ -123,7 +119,6 @@ func readFrame(r io.Reader, limit int) (f frame, err error) {
 	}
 	f.kind = frameKind(header[0])
 	f.reuseThreads = header[1]&flagReuseThreads != 0
-	f.dropOwn = header[1]&flagDropOwn != 0
 	f.isShifted = header[1]&flagShifted != 0
 	f.diesWith = header[1]&flagDiesWith != 0
 	f.withError = header[1]&flagWithError != 0

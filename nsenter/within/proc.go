@@ -48,7 +48,9 @@ type Proc struct {
 	// Env is the whole environment. Unlike with os/exec, nil is not the caller's: that describes
 	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is a usual PATH, and the caller's
 	// GODEBUG, GOTRACEBACK, GOCOVERDIR and GORACE, which are about this program and not about where it runs; for a
-	// Cmd it is nothing.
+	// Cmd it is nothing. The program of a Cmd has it, and what comes before that has not, so it can be a container's.
+	// The process of functions is executed with it outside, with the caller's rights: there it has to be one that the
+	// caller trusts.
 	Env []string
 	// Dir is the working directory, in the namespaces. The default is their root.
 	Dir string
@@ -194,10 +196,14 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 			stdio.abandon()
 		}
 	}()
+	environment := p.environment(c, files.joined())
+	if c != nil { // that of the program is sent, see Cmd.environment
+		environment = new(Proc).environment(c, 0)
+	}
 	command := &parent.Cmd{
 		Path:          path,
 		Args:          os.Args[:1],
-		Env:           append(p.environment(c, files.joined()), files.setting(p.New)),
+		Env:           append(environment, files.setting(p.New)),
 		Dir:           "/",
 		Stdin:         stdio.theirs[0],
 		Stdout:        stdio.theirs[1],

@@ -325,6 +325,69 @@ func TestNoLibraryOfTheTargetIsLoaded(t *testing.T) {
 	}
 }
 
+// TestNoLibraryOfTheEnvironmentIsLoadedOutside: the environment of a program can be the container's, in the
+// configuration of its image for instance. Libraries that it names are for the program, and not for what starts it.
+func TestNoLibraryOfTheEnvironmentIsLoadedOutside(t *testing.T) {
+	requireRoot(t)
+	_, err := exec.LookPath("gcc")
+	testutil.Require(t, err == nil, "gcc")
+	dir := t.TempDir()
+	said := filepath.Join(dir, "said")
+	source := fmt.Sprintf(`#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void f(void) {
+  char link[100];
+  ssize_t size = readlink("/proc/self/ns/mnt", link, sizeof link - 1);
+  link[size++] = '\n';
+  write(open(%q, O_WRONLY | O_CREAT | O_APPEND, 0600), link, size);
+}
+`, said)
+	if err := os.WriteFile(dir+"/evil.c", []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("gcc", "-shared", "-fPIC", "-o", dir+"/evil.so", dir+"/evil.c")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	target := fixture(t, Mount, "")
+	nothingLeft(t)
+	c := Command(&Proc{Target: Of(target, Mount), Env: []string{"LD_PRELOAD=" + dir + "/evil.so"}}, "true")
+	c.Attr = &Attr{}
+	if output, err := c.CombinedOutput(deadline(t, short)); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", target))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(said); err != nil || string(text) != inside+"\n" {
+		t.Errorf("the library was loaded in %q (%v), want %q", text, err, inside)
+	}
+}
+
+// TestEnvironmentOfAProgram: a program has the settings as they are, odd ones too, and none of the caller's.
+func TestEnvironmentOfAProgram(t *testing.T) {
+	requireRoot(t)
+	t.Setenv("GODEBUG", "madvdontneed=1")
+	for _, test := range []struct{ env, want []string }{
+		{nil, nil},
+		{[]string{}, nil},
+		{[]string{"A=1", "", "B", "=C=2", "A=3", "E=", "GODEBUG=x=1", "GOTRACEBACK=all"},
+			[]string{"A=1", "E=", "B", "=C=2", "GOTRACEBACK=all", "GODEBUG=x=1"}},
+	} {
+		for _, kinds := range []Namespaces{0, UTS} {
+			output, err := Command(&Proc{New: kinds, Env: test.env}, "/usr/bin/env").Output(deadline(t, short))
+			if got := strings.Fields(string(output)); err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("%q: %q (%v), want %q", test.env, got, err, test.want)
+			}
+		}
+	}
+	err := Command(&Proc{Env: []string{"A=\x00"}}, "true").Start(deadline(t, short))
+	if !errors.Is(err, syscall.EINVAL) || err.Error() != `within: a NUL in the environment, "A=\x00": invalid argument` {
+		t.Errorf("a NUL: %v", err)
+	}
+}
+
 // TestRecycledPid gives a process's number to another one between the two steps of opening. That is done in a pid
 // namespace of its own: nobody else takes the number there, and nobody else's numbers are taken again.
 func TestRecycledPid(t *testing.T) {

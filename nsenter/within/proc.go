@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"nsenter-cpp.example/internal/race"
@@ -216,6 +217,10 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	if files.attr != nil {
 		files.prepare(command, files.joined()|p.New, p.New)
 	}
+	if files.joined().Has(User) && mayDropGroups() {
+		// In there setgroups(2) may be denied, and the caller's groups would still open files.
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{}}
+	}
 	var process *parent.Init
 	ended := make(chan struct{})
 	if c != nil && c.DieWithCaller {
@@ -233,6 +238,17 @@ func (p *Proc) startChild(ctx context.Context, c *Cmd) (*running, error) {
 	r.isShifted = isClockShifted(files.joined() | p.New)
 	r.requests.maxPending = p.maxPending()
 	return r, nil
+}
+
+// mayDropGroups tells whether the caller is root, has groups, and may give them up.
+func mayDropGroups() bool {
+	const capSetgid = 6
+	groups, err := os.Getgroups()
+	if err != nil || len(groups) == 0 || !isPlainRoot() || !hasCapability(capSetgid) {
+		return false
+	}
+	text, err := os.ReadFile("/proc/self/setgroups")
+	return err != nil || strings.TrimSpace(string(text)) != "deny"
 }
 
 // openFiles opens the namespaces to join and, for a c that is FromCaller, its program. The caller closes what

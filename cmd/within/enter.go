@@ -317,6 +317,9 @@ func (e *entering) ids(c *within.Cmd, kinds within.Namespaces) error {
 	if e.like != 0 && e.uid == nil && e.gid == nil {
 		return nil
 	}
+	if e.like != 0 && !e.preserve {
+		return e.idsLike(c)
+	}
 	cred := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid()), NoSetGroups: true}
 	switch {
 	case inUser && e.preserve:
@@ -336,6 +339,22 @@ func (e *entering) ids(c *within.Cmd, kinds within.Namespaces) error {
 	}
 	if inUser && e.uid == nil && e.gid == nil && !e.preserve {
 		return nil // within makes it root, without groups where they can be set
+	}
+	c.Attr.Credential = cred
+	return nil
+}
+
+// idsLike says who the program is if only some of that is as with the process. The caller's groups are not for it.
+func (e *entering) idsLike(c *within.Cmd) error {
+	cred, err := within.CredentialOf(e.like)
+	if err != nil {
+		return err
+	}
+	if e.uid != nil {
+		cred.Uid = *e.uid
+	}
+	if e.gid != nil {
+		cred.Gid, cred.Groups = *e.gid, nil
 	}
 	c.Attr.Credential = cred
 	return nil

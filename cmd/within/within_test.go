@@ -354,8 +354,13 @@ func TestLike(t *testing.T) {
 	if r.status != 3 {
 		t.Errorf("%+v", r)
 	}
-	r = start(t, "/", 0, "within", "--like", pid, "-S", "7", "-w/tmp", "sh", "-c", "id -u; pwd; ulimit -n; ulimit -Hn")
-	if r.stdout != "7\n/tmp\n50\n60\n" {
+	r = start(t, "/", 0, "within", "--like", pid, "-S", "7", "-w/tmp", "sh", "-c", "id -u; id -G; pwd; ulimit -n; "+
+		"ulimit -Hn")
+	if r.stdout != "7\n1001 4\n/tmp\n50\n60\n" {
+		t.Errorf("%+v", r)
+	}
+	r = start(t, "/", 0, "within", "--like", pid, "-G", "8", "sh", "-c", "id -u; id -G")
+	if r.stdout != "1000\n8\n" {
 		t.Errorf("%+v", r)
 	}
 }

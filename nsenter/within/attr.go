@@ -143,6 +143,7 @@ func (a *Attr) check(p *Proc) error {
 
 // sentAttr is an Attr as a child is sent it. Numbers of descriptors are the child's; 0 is none.
 type sentAttr struct {
+	NewKeyring          bool
 	SetsIDs, SetsGroups bool
 	Uid, Gid            uint32
 	Groups              []uint32
@@ -168,8 +169,9 @@ type sentAttr struct {
 // addAttr adds the files of c's Attr, and keeps what is to be sent of it.
 func (f *childFiles) addAttr(c *Cmd) error {
 	a := c.Attr
-	s := &sentAttr{KeepCaps: a.KeepCaps, NoNewPrivs: a.NoNewPrivs, Seccomp: a.Seccomp, AppArmor: a.AppArmorProfile,
-		SELinux: a.SELinuxLabel, Rlimits: a.Rlimits, CPUs: a.CPUs, Chroot: a.Chroot, Dir: fromRoot(c.Proc.Dir)}
+	s := &sentAttr{NewKeyring: c.isConfined, KeepCaps: a.KeepCaps, NoNewPrivs: a.NoNewPrivs, Seccomp: a.Seccomp,
+		AppArmor: a.AppArmorProfile, SELinux: a.SELinuxLabel, Rlimits: a.Rlimits, CPUs: a.CPUs,
+		Chroot: a.Chroot, Dir: fromRoot(c.Proc.Dir)}
 	if cred := a.Credential; cred != nil {
 		s.SetsIDs, s.SetsGroups, s.Uid, s.Gid, s.Groups = true, !cred.NoSetGroups, cred.Uid, cred.Gid, cred.Groups
 	}

@@ -68,13 +68,27 @@ func (a *sentAttr) take() error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []func() error{a.enterCgroups, a.takeScheduling, a.enterRoot, a.takeLimits,
+	for _, step := range []func() error{a.joinKeyring, a.enterCgroups, a.takeScheduling, a.enterRoot, a.takeLimits,
 		func() error { return a.givePrivilegesUp(labels) }} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// joinKeyring leaves the caller's session keyring, see session-keyring(7). Where a filter refuses that, the program has
+// the filter too.
+func (a *sentAttr) joinKeyring() error {
+	if !a.NewKeyring {
+		return nil
+	}
+	const joinSessionKeyring = 1
+	_, _, errno := syscall.RawSyscall(syscall.SYS_KEYCTL, joinSessionKeyring, 0, 0)
+	if errno == syscall.ENOSYS || errno == syscall.EPERM {
+		return nil
+	}
+	return failed(orNil(errno), "failed to make a session keyring")
 }
 
 func (a *sentAttr) enterCgroups() error {

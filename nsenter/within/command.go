@@ -58,6 +58,8 @@ type Cmd struct {
 	program  *program   // instead of running
 	confined []*os.File // that Confine has opened
 	waited   bool
+
+	isConfined bool // by Confine
 }
 
 // Command is a program with arguments, to be run as p says.
@@ -191,8 +193,8 @@ func (c *Cmd) environment() ([]byte, error) {
 	return []byte(strings.Join(list, "\x00")), nil
 }
 
-// takeEnvironment takes the program's environment, which the function before it has as well. What the Go runtime of
-// this process would follow is kept for the program.
+// takeEnvironment takes the program's environment, which the function before it has as well. Settings
+// that the Go runtime of this process would follow are kept for the program.
 func (c *childProcess) takeEnvironment(body []byte) {
 	own := make(map[string]string)
 	for _, name := range ownVariables {
@@ -289,7 +291,8 @@ func (c *Cmd) withOutput(set func(p *Proc)) *Cmd {
 	p := *c.Proc
 	set(&p)
 	return &Cmd{Proc: &p, Attr: c.Attr, Before: c.Before, Path: c.Path, Args: c.Args, FromCaller: c.FromCaller,
-		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory, confined: c.confined}
+		DieWithCaller: c.DieWithCaller, Terminal: c.Terminal, ShareMemory: c.ShareMemory, confined: c.confined,
+		isConfined: c.isConfined}
 }
 
 // run runs the command in another's place.

@@ -21,8 +21,8 @@ import (
 // Confine makes the program what a process is, usually pid 1 of a container: it joins all of its namespaces, if
 // Proc.Target is not set, and Attr and Proc get the process's ids and groups, capabilities, no_new_privs, seccomp
 // filters, AppArmor profile or SELinux label, limits, cgroups, processors, scheduling, root and working directory,
-// umask and oom_score_adj. So the program has no more rights than the container's own ones. Environment and securebits
-// are not taken.
+// umask and oom_score_adj. It has a session keyring of its own (session-keyring(7)) in place of the caller's. So the
+// program has no more rights than the container's own ones. Environment and securebits are not taken.
 //
 // A field that is set already is left as it is; of Attr, a list that is empty and not nil is set, and NoNewPrivs is
 // only ever added. If something cannot be found out, the error says so, and then nothing has been changed: set that
@@ -73,7 +73,7 @@ func (c *Cmd) Confine(ctx context.Context, pid int) (err error) {
 		return err
 	}
 	closeFiles(c.confined)
-	c.Proc, c.Attr, c.confined = &t.proc, &t.attr, t.files
+	c.Proc, c.Attr, c.confined, c.isConfined = &t.proc, &t.attr, t.files, true
 	return nil
 }
 

@@ -186,6 +186,42 @@ func smallRoot(t *testing.T) string {
 }
 
 // TestConfineLeavesWhatIsSet: what the caller has set counts, and then it is not looked for.
+func init() {
+	roles["keyring"] = func() error {
+		serial, errno := sessionKeyring()
+		fmt.Print(serial)
+		return orNil(errno)
+	}
+}
+
+// sessionKeyring is the number of this thread's session keyring.
+func sessionKeyring() (serial uintptr, errno syscall.Errno) {
+	const getKeyringID = 0
+	session := -3
+	serial, _, errno = syscall.RawSyscall(syscall.SYS_KEYCTL, getKeyringID, uintptr(session), 0)
+	return serial, errno
+}
+
+// TestConfineLeavesTheKeyring: keys of the caller's session are not for the program.
+func TestConfineLeavesTheKeyring(t *testing.T) {
+	own, errno := sessionKeyring()
+	testutil.Require(t, errno == 0, "a session keyring")
+	target := startTarget(t, &Proc{New: UTS}, nil)
+	for _, isConfined := range []bool{false, true} {
+		c := Command(&Proc{Target: Of(target, All), Env: []string{envRole + "=keyring"}}, "/proc/self/exe")
+		c.FromCaller, c.Attr = true, &Attr{}
+		if isConfined {
+			if err := c.Confine(deadline(t, short), target); err != nil {
+				t.Fatal(err)
+			}
+		}
+		output, err := c.Output(deadline(t, short))
+		if err != nil || (string(output) == fmt.Sprint(own)) == isConfined {
+			t.Errorf("confined %t: keyring %s (%v), the caller's is %d", isConfined, output, err, own)
+		}
+	}
+}
+
 func TestConfineLeavesWhatIsSet(t *testing.T) {
 	nothingLeft(t)
 	target := startTarget(t, &Proc{New: UTS, Dir: "/tmp"}, &Attr{NoNewPrivs: true, Umask: pointer(0o77),

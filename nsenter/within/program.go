@@ -32,7 +32,7 @@ type program struct {
 // or must not (decision 0017): nothing has happened then, and a child does it.
 func (c *Cmd) startProgram(ctx context.Context) (*program, error) {
 	p := c.Proc
-	if !c.ShareMemory || c.Terminal != nil || c.Before != nil || c.DieWithCaller || isNested(ctx) ||
+	if !c.ShareMemory || c.isConfined || c.Terminal != nil || c.Before != nil || c.DieWithCaller || isNested(ctx) ||
 		!functions.frozen() || !isPlainRoot() || p.Started != nil || p.Logger != nil ||
 		p.OOMScoreAdj != nil || p.TimeOffsets != nil ||
 		(p.New|p.Target.kinds())&(User|Time) != 0 {

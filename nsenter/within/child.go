@@ -267,7 +267,7 @@ func (c *childProcess) answerCall(ctx context.Context, f frame) {
 		if err == nil || len(result.body) > 0 {
 			answer := frame{kind: frameResult, id: f.id, withError: err != nil, body: result.body, files: result.files}
 			sendErr := c.send(answer)
-			if errors.Is(sendErr, syscall.ETOOMANYREFS) && err == nil {
+			if len(result.files) > 0 && isAboutFiles(sendErr) && err == nil {
 				err = sendErr
 			}
 		}

@@ -15,7 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
+	"nsenter-cpp.example/internal/kernel"
+	"nsenter-cpp.example/internal/testutil"
 	"nsenter-cpp.example/nsenter/parent"
 )
 
@@ -67,6 +70,10 @@ var (
 	})
 	echoFile = Register("test.echo-file", func(_ context.Context, f File) (File, error) { return f, nil })
 	// flagsOf are the flags of the descriptor that a file has here.
+	returnRing = Register("test.return-ring", func(context.Context, struct{}) (File, error) {
+		ring, err := openRing()
+		return File{File: ring}, err
+	})
 	flagsOf = Register("test.flags-of", func(_ context.Context, f File) (int, error) {
 		defer f.Close()
 		return descriptorFlags(f.File)
@@ -532,5 +539,44 @@ func TestFilesAreNotBound(t *testing.T) {
 	cmd.Before = greet.Bind(folder{Name: "none"})
 	if err := cmd.Run(deadline(t, short)); err != nil {
 		t.Errorf("without files: %v", err)
+	}
+}
+
+// openRing makes a file of io_uring, which the kernel does not send since Linux 6.7.
+func openRing() (*os.File, error) {
+	const ioUringSetup = 425
+	var parameters [120]byte
+	fd, _, errno := syscall.Syscall(kernel.Call(ioUringSetup), 1, uintptr(unsafe.Pointer(&parameters)), 0)
+	if errno != 0 {
+		return nil, errno
+	}
+	syscall.CloseOnExec(int(fd))
+	return os.NewFile(fd, "ring"), nil
+}
+
+// TestFilesThatAreNotSent: a call with one fails, and no other one is lost.
+func TestFilesThatAreNotSent(t *testing.T) {
+	requireRoot(t)
+	ring, err := openRing()
+	testutil.Require(t, err == nil, "io_uring")
+	defer ring.Close()
+	ctx := deadline(t, short)
+	s, err := (&Proc{New: UTS}).Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := flagsOf.Call(ctx, s, File{File: ring}); err != nil && !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("as an argument: %v", err)
+	}
+	got, err := returnRing.Call(ctx, s, struct{}{})
+	if err != nil && !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("as a result: %v", err)
+	}
+	if got.File != nil {
+		got.File.Close()
+	}
+	if n, err := openNumber.Call(ctx, s, struct{}{}); err != nil {
+		t.Errorf("the session after that: %d, %v", n, err)
 	}
 }

@@ -5,6 +5,7 @@
 package within
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -122,7 +123,7 @@ func (o *outbox) sendSome(fd int) error {
 	switch {
 	case err == syscall.EINTR:
 		return nil
-	case err == syscall.ETOOMANYREFS && rights != nil: // the user has too many in flight, see unix(7)
+	case rights != nil && isAboutFiles(err):
 		closeDescriptors(first.files)
 		o.refuse(first.call, os.NewSyscallError("sendmsg", err))
 		*first = letter{}
@@ -142,6 +143,12 @@ func (o *outbox) sendSome(fd int) error {
 	*first = letter{} // whatever else the slice is of, the text is not kept
 	o.waiting = o.waiting[1:]
 	return nil
+}
+
+// isAboutFiles tells whether sendmsg(2) has failed because of the files, and nothing has been sent: the user has too
+// many in flight (unix(7)), or one is of a kind that is not sent, as those of io_uring since Linux 6.7.
+func isAboutFiles(err error) bool {
+	return errors.Is(err, syscall.ETOOMANYREFS) || errors.Is(err, syscall.EINVAL)
 }
 
 // sendLater sends until nothing waits any more.

@@ -22,7 +22,9 @@ import (
 // Proc.Target is not set, and Attr and Proc get the process's ids and groups, capabilities, no_new_privs, seccomp
 // filters, AppArmor profile or SELinux label, limits, cgroups, processors, scheduling, root and working directory,
 // umask and oom_score_adj. It has a session keyring of its own (session-keyring(7)) in place of the caller's. So the
-// program has no more rights than the container's own ones. Environment and securebits are not taken.
+// program has no more rights than the container's own ones. Environment, securebits, personality(2), ionice(1) and
+// Landlock rules are not taken; of uid 0 the bounding set is what it has permitted, since its program gets all of that.
+// Cmd.Before runs before all this, with the caller's capabilities and cgroups.
 //
 // A field that is set already is left as it is; of Attr, a list that is empty and not nil is set, and NoNewPrivs is
 // only ever added. If something cannot be found out, the error says so, and then nothing has been changed: set that
@@ -325,6 +327,13 @@ func (t *confinement) capabilities() error {
 		}
 		*set.set = bits
 	}
+	// The kernel gives all of these to uid 0 when it executes a program (capabilities(7)). A process that has less of them
+	// has given them up, or has securebits that keep the kernel from it, which are not taken.
+	if t.attr.Credential != nil && t.attr.Credential.Uid == 0 {
+		c.Bounding &= c.Permitted
+		c.Inheritable &= c.Permitted
+		c.Ambient &= c.Inheritable
+	}
 	t.attr.Capabilities = c
 	return nil
 }
@@ -480,7 +489,10 @@ func (t *confinement) label() error {
 	}
 	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	if err != nil || !strings.HasPrefix(string(enabled), "Y") {
-		return nil
+		if t.attr.SELinuxLabel != "" {
+			return nil
+		}
+		return t.noOtherLabel(clean)
 	}
 	name := "attr/current"
 	if isOn("/proc/thread-self/attr/apparmor/current") {
@@ -500,6 +512,24 @@ func (t *confinement) label() error {
 	}
 	t.attr.AppArmorProfile = profile
 	return nil
+}
+
+// noOtherLabel is for where neither module is known to be on, because /sys is not mounted, or the module is another
+// one: a process must not lose its label without a word.
+func (t *confinement) noOtherLabel(clean func(string) string) error {
+	theirs, err := t.read("attr/current")
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOENT) { // no module has labels
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile("/proc/thread-self/attr/current")
+	if clean(theirs) == "" || err == nil && clean(string(own)) == clean(theirs) {
+		return nil
+	}
+	return fmt.Errorf("within: process %d has the label %q of a security module that cannot be told from here "+
+		"(Attr.AppArmorProfile or Attr.SELinuxLabel can say which to take)", t.pid, clean(theirs))
 }
 
 func (t *confinement) score() error {

@@ -371,3 +371,48 @@ func TestCgroupPath(t *testing.T) {
 		}
 	}
 }
+
+// TestConfineGivesNoMoreThanIsPermitted: uid 0 that has given capabilities up does not get them back by execve.
+func TestConfineGivesNoMoreThanIsPermitted(t *testing.T) {
+	for uid, want := range map[uint32]Capabilities{
+		0:    {Effective: 1, Permitted: 1, Inheritable: 1, Bounding: 1},
+		1000: {Effective: 1, Permitted: 1, Inheritable: 3, Bounding: 7},
+	} {
+		c := &confinement{status: map[string]string{"CapInh": "3", "CapPrm": "1", "CapEff": "1", "CapBnd": "7",
+			"CapAmb": "0"}}
+		c.attr.Credential = &syscall.Credential{Uid: uid}
+		if err := c.capabilities(); err != nil || *c.attr.Capabilities != want {
+			t.Errorf("uid %d: %+v, %v, want %+v", uid, c.attr.Capabilities, err, want)
+		}
+	}
+}
+
+// TestConfineSaysWhichLabelIsLost: the file is that of a process with a label, of a module that is not known here.
+func TestConfineSaysWhichLabelIsLost(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	c := &confinement{pid: 7, folder: folder}
+	clean := func(text string) string { return strings.TrimSpace(text) }
+	write("stat", "")
+	if err := c.noOtherLabel(clean); err != nil {
+		t.Errorf("without a label: %v", err)
+	}
+	write("attr/current", "Pop\n")
+	want := `within: process 7 has the label "Pop" of a security module that cannot be told from here ` +
+		`(Attr.AppArmorProfile or Attr.SELinuxLabel can say which to take)`
+	if err := c.noOtherLabel(clean); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -28,7 +28,7 @@ var allowed = []struct{ word, pattern, reason string }{
 	{"original", "tests/tools/mutate/", "the source that a mutant is made of"},
 	{"first process", "nsenter/parent/init.go", "a session's first process group"},
 	{"first process", "tests/system/platforms/", "pid 1 of a machine or a namespace"},
-	{"child process", "nsenter/parent/errors.go", "a text of strerror(3)"},
+	{"child process", "nsenter/parent/fatal.go", "a text of strerror(3)"},
 	{"child process", "tests/system/runc/main_test.go", "processes that runc has left behind"},
 	{"frame", "docs/architecture.md", "the table of the frames of within"},
 	{"frame", "nsenter/within/", "a frame of within"},

@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	// Without cgo this is what stops the build: a command that can do nothing is not to be built.
+	_ "nsenter-cpp.example/nsenter"
 	"nsenter-cpp.example/nsenter/within"
 )
 

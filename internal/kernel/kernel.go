@@ -2,8 +2,6 @@
 
 //go:build linux
 
-// Package kernel has numbers of the kernel's that package syscall does not have, and that are not the same on every
-// architecture.
 package kernel
 
 import "runtime"

@@ -10,5 +10,5 @@
 //
 // Decode is the way back, for tools and tests. Check is the verdict of the C++ parser, on any bytes.
 //
-// The package needs no cgo. It is for gc, and for Go 1.22 or newer (docs/decisions/0012).
+// The package needs neither cgo nor Linux. It is for Go 1.22 or newer (docs/decisions/0012).
 package bootstrap

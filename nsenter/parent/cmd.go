@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build go1.22
 
 package parent
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"nsenter-cpp.example/nsenter/bootstrap"
@@ -64,45 +59,3 @@ const (
 	// the only order that the classic protocol knows.
 	WaitFirst
 )
-
-const protocolPrefix = "_LIBCONTAINER_"
-
-// check refuses visible mistakes before anything is started.
-func (c *Cmd) check(ctx context.Context) error {
-	switch {
-	case c.Path == "":
-		return errors.New("parent: no Path")
-	case (c.Message == nil) == (c.Classic == nil):
-		return errors.New("parent: one of Message and Classic must be given")
-	case c.Classic != nil && c.Classic.Pid <= 0:
-		return fmt.Errorf("parent: no process has the pid %d", c.Classic.Pid)
-	case c.Classic != nil && (c.BeforeMessage != nil || c.Logger != nil):
-		return errors.New("parent: BeforeMessage and Logger are for Message only")
-	}
-	if a := c.SysProcAttr; a != nil && (a.Setpgid || a.Pgid != 0 || a.Foreground || a.PidFD != nil) {
-		return errors.New("parent: Setpgid, Pgid, Foreground and PidFD of SysProcAttr are not the caller's")
-	}
-	return context.Cause(ctx)
-}
-
-// environment is Env without variables of the protocol, which would belong to another launch, and with this launch's.
-func (c *Cmd) environment(initpipe, logpipe int) []string {
-	env := make([]string, 0, len(c.Env)+3)
-	for _, setting := range c.Env {
-		if !strings.HasPrefix(setting, protocolPrefix) {
-			env = append(env, setting)
-		}
-	}
-	add := func(name, value string) { env = append(env, protocolPrefix+name+"="+value) }
-	add("INITPIPE", strconv.Itoa(initpipe))
-	if c.Classic != nil {
-		add("INITPID", strconv.Itoa(c.Classic.Pid))
-		if c.Classic.Console != "" {
-			add("CONSOLE_PATH", c.Classic.Console)
-		}
-		return env
-	}
-	add("LOGPIPE", strconv.Itoa(logpipe))
-	add("LOGLEVEL", strconv.Itoa(logLevel(c.Logger)))
-	return env
-}

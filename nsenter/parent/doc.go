@@ -20,5 +20,6 @@
 // The package waits only for its own processes. A caller that reaps every child it has, or ignores
 // SIGCHLD, loses only exit statuses, which are unknown then.
 //
-// The package needs no cgo. It is for gc, and for Go 1.22 or newer (docs/decisions/0012).
+// The package needs no cgo. It is for Linux, gc, and Go 1.22 or newer (docs/decisions/0012). On other systems it can be
+// imported, and declares the same, but Start fails with an error in which errors.Is finds errors.ErrUnsupported.
 package parent

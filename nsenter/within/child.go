@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +18,9 @@ import (
 
 // child is not nil in a process that this package has started.
 var child = newChild()
+
+// isChild tells whether this package has started this process.
+func isChild() bool { return child != nil }
 
 // childProcess is the child's side. It is made when this package is initialised, before packages that
 // import it are.
@@ -282,18 +284,6 @@ func (c *childProcess) answerCall(ctx context.Context, f frame) {
 	})
 }
 
-// sendableResult is what can be sent of that which a function has returned.
-func sendableResult(name string, result message, err error, limit int) (message, error) {
-	if len(result.body) > limit {
-		result.close()
-		if err == nil {
-			err = errResult(name, len(result.body))
-		}
-		result = message{}
-	}
-	return result, err
-}
-
 func (c *childProcess) cancel(id uint64) {
 	c.mutex.Lock()
 	cancel := c.calls[id]
@@ -302,23 +292,4 @@ func (c *childProcess) cancel(id uint64) {
 	if cancel != nil {
 		cancel()
 	}
-}
-
-// runFunction runs a function and answers, whichever way the function comes to its end.
-func runFunction(ctx context.Context, name string, argument message, answer func(result message, err error)) {
-	f, found := functions.find(name)
-	if !found {
-		argument.close()
-		answer(message{}, fmt.Errorf("%w: %q", ErrNotRegistered, name))
-		return
-	}
-	var result message
-	err := fmt.Errorf("within: %q has ended its goroutine", name) // runtime.Goexit
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: fmt.Sprint(p), Stack: string(debug.Stack())}
-		}
-		answer(result, err)
-	}()
-	result, err = f.run(ctx, argument)
 }

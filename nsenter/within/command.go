@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -17,55 +17,6 @@ import (
 	"syscall"
 	"unsafe"
 )
-
-// Cmd is a program to be run in other namespaces. It takes the place of the process in which functions
-// run, so it is pid 1 of a new pid namespace. Unlike that one, it does not end with its caller, unless DieWithCaller
-// says so.
-type Cmd struct {
-	Proc *Proc // where it runs, and with which files and environment
-	Attr *Attr // what its process is besides: ids, capabilities, limits, a seccomp filter; nil: as Proc says
-	// Before runs in the process that becomes the program, in the namespaces, as root there, before the process takes
-	// Attr: it mounts, or sets a host name. Its error is Start's, and then nothing is executed; its result is nowhere.
-	Before *Bound
-	// Path is the program, looked up in the PATH of Proc.Env, or a usual one, if it has no slash: in
-	// the target's root. With FromCaller it is the caller's program, looked up in the caller's PATH.
-	Path string
-	Args []string // Args[0] is the name under which it is started; none are Path alone
-	// A program FromCaller finds its libraries in the target's root: better, it is static. It cannot be a script. Where
-	// somebody could overwrite it, it is guarded (CVE-2019-5736).
-	FromCaller bool
-	// DieWithCaller kills the program (SIGKILL) when the caller ends, in whatever way; not what the program has started,
-	// unless the program is pid 1 of a pid namespace. It takes one thread of the caller's until the program ends. The
-	// kernel forgets it when the program changes its user or group ids, or executes a set-user-ID program that does
-	// (PR_SET_PDEATHSIG(2const)).
-	DieWithCaller bool
-	// Terminal becomes the program's controlling terminal, and those of its standard streams that are nil in Proc. It is
-	// one that is no other session's, so not the caller's own: OpenTerminal makes one. nil is none: the program has a
-	// session of its own, and what is typed at the caller's terminal sends no signal to it.
-	Terminal *os.File
-	// ShareMemory lets the process that becomes the program share the caller's memory until then, where nobody in the
-	// namespaces is known to get at that. The start then takes about as long as package os/exec's outside. But root of a
-	// container that has no user namespace can stop that process on its way. Until ctx ends, it then sees through it
-	// files like /proc/PID/net of the caller's namespaces, and keeps the caller's descriptors open. Decision 0017 has all
-	// that is known to be open. So it is for containers that the caller trusts that far.
-	ShareMemory bool
-
-	// Process and ProcessState are as in os/exec.
-	Process      *os.Process
-	ProcessState *os.ProcessState
-
-	running  *running
-	program  *program   // instead of running
-	confined []*os.File // that Confine has opened
-	waited   bool
-
-	isConfined bool // by Confine
-}
-
-// Command is a program with arguments, to be run as p says.
-func Command(p *Proc, name string, arguments ...string) *Cmd {
-	return &Cmd{Proc: p, Path: name, Args: append([]string{name}, arguments...)}
-}
 
 // Start starts the program. That it cannot be executed is an error of Start's. When ctx ends, it is
 // killed.

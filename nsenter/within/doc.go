@@ -77,6 +77,9 @@
 //
 // # Requirements
 //
-// What package nsenter requires: cgo, without which the build fails, and a C++20 compiler. Besides, gc, and Go 1.22
-// or newer; with another compiler or an older Go this package is empty.
+// Linux, cgo, a C++20 compiler, gc, and Go 1.22 or newer. On other systems, without cgo, and with another compiler this
+// package can be imported, and declares the same. But all that needs namespaces fails with an error in which errors.Is
+// finds errors.ErrUnsupported. Init returns at once; Register checks what it checks here; Here runs functions, which
+// can have no File. A program that is not to be built so imports package nsenter too, which refuses that. With an older
+// Go this package is empty.
 package within

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build go1.22
 
 package within
 
@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -36,6 +37,10 @@ var (
 	// ErrNotRegistered: the child has no function with this name. Something has registered it in the
 	// parent only, depending on arguments or environment.
 	ErrNotRegistered = errors.New("within: no such function is registered in the child")
+	// ErrPoolClosed: the pool has been closed.
+	ErrPoolClosed = errors.New("within: the pool is closed")
+	// ErrNoSubIDs: /etc/subuid or /etc/subgid has no line of the user's.
+	ErrNoSubIDs = errors.New("within: no subordinate ids")
 )
 
 // EncodeError is an argument, or a result, that cannot be encoded.
@@ -99,10 +104,6 @@ type NotEndedError struct {
 	Err   error // why it was killed: the cause of a context, for instance; nil is Session.Close
 }
 
-func newNotEndedError(pid int) *NotEndedError {
-	return &NotEndedError{Pid: pid, State: processState(pid)}
-}
-
 // Error says which process it is, and before that why it was killed.
 func (e *NotEndedError) Error() string {
 	text := fmt.Sprintf("within: process %d has been killed and does not end (state %c): it is left to the kernel",
@@ -124,6 +125,27 @@ func notEnded(err, why error) error {
 	}
 	return &NotEndedError{Pid: left.Pid, State: left.State, Err: why}
 }
+
+// GuardError is a program that cannot be executed in another pid or mount namespace so that nobody in there can
+// overwrite it.
+type GuardError struct {
+	Path string  // of the program
+	Size int64   // in bytes
+	Errs []error // what each way has failed by
+}
+
+// Error says all of them, and what would help.
+func (e *GuardError) Error() string {
+	texts := make([]string, len(e.Errs))
+	for i, err := range e.Errs {
+		texts[i] = err.Error()
+	}
+	return fmt.Sprintf("within: failed to guard %s (%d KiB) against being overwritten from inside: %s", e.Path,
+		(e.Size+1023)/1024, strings.Join(texts, "; "))
+}
+
+// Unwrap is Errs.
+func (e *GuardError) Unwrap() []error { return e.Errs }
 
 // sentinels are the errors that keep their identity on the way back, by number.
 var sentinels = []error{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build go1.22
 
 package within
 
@@ -10,7 +10,6 @@ import (
 	"os"
 	"reflect"
 	"sync"
-	"syscall"
 )
 
 // File is an open file in an argument or a result, which arrives as another descriptor of it (SCM_RIGHTS, unix(7)).
@@ -64,17 +63,6 @@ type message struct {
 // close closes the descriptors. Some other process decides how long that takes (a file can lie on FUSE), so nobody
 // waits for it.
 func (m message) close() { closeDescriptors(m.files) }
-
-func closeDescriptors(files []int) {
-	if len(files) == 0 {
-		return
-	}
-	go func() {
-		for _, fd := range files {
-			syscall.Close(fd)
-		}
-	}()
-}
 
 // hasFiles tells whether a type has files, which have to be where they are found in order.
 func hasFiles(t reflect.Type) (bool, error) {
@@ -176,25 +164,6 @@ func duplicateFiles[T any](what, name string, value *T) (files []int, err error)
 		return nil, err
 	}
 	return files, nil
-}
-
-// duplicateDescriptor is another descriptor of an open file, with close-on-exec.
-func duplicateDescriptor(file *os.File) (int, error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var copied uintptr
-	var errno syscall.Errno
-	if err := raw.Control(func(fd uintptr) {
-		copied, _, errno = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return -1, err
-	}
-	if errno != 0 {
-		return -1, os.NewSyscallError("fcntl", errno)
-	}
-	return int(copied), nil
 }
 
 // putFiles puts descriptors where a value says that there are files. If they are not as many, all are closed.

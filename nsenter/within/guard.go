@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -125,27 +125,6 @@ func (g *guarded) giveBack(id programID) {
 		g.file.Close()
 	}
 }
-
-// GuardError is a program that cannot be executed in another pid or mount namespace so that nobody in there can
-// overwrite it.
-type GuardError struct {
-	Path string  // of the program
-	Size int64   // in bytes
-	Errs []error // what each way has failed by
-}
-
-// Error says all of them, and what would help.
-func (e *GuardError) Error() string {
-	texts := make([]string, len(e.Errs))
-	for i, err := range e.Errs {
-		texts[i] = err.Error()
-	}
-	return fmt.Sprintf("within: failed to guard %s (%d KiB) against being overwritten from inside: %s", e.Path,
-		(e.Size+1023)/1024, strings.Join(texts, "; "))
-}
-
-// Unwrap is Errs.
-func (e *GuardError) Unwrap() []error { return e.Errs }
 
 // Numbers of system calls that are the same everywhere, and their flags.
 const (

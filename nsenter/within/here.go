@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build go1.22
 
 package within
 
@@ -25,7 +25,7 @@ type here struct{}
 type isHere struct{}
 
 // isNested tells whether a call is made from inside of a function.
-func isNested(ctx context.Context) bool { return child != nil || ctx.Value(isHere{}) != nil }
+func isNested(ctx context.Context) bool { return isChild() || ctx.Value(isHere{}) != nil }
 
 func (here) call(ctx context.Context, name string, argument message) (message, error) {
 	const limit = defaultMaxMessage

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,39 +13,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// ErrPoolClosed: the pool has been closed.
-var ErrPoolClosed = errors.New("within: the pool is closed")
-
-// Pool keeps a session for each target, from one call to the next. The first call into a target starts its session, as
-// does the first one after its process has ended, in whatever way. A call that was under way then fails, as it does in
-// a session: it may have begun, so it is not made again.
-//
-// A session is found by the namespaces that it is in, those of the calling thread that it has not joined among them.
-// They are compared by device and inode number, with each call. While the session exists, the pool has its target's
-// namespaces open, so the kernel gives their numbers to no others. So when a number of a process, or a path, has come
-// to mean other namespaces, a call does not get a session of the former ones.
-//
-// A namespace that no process is in any more exists for as long as its session, so until Idle is over.
-//
-// The fields are not changed once At has been called. The zero Pool is ready, and can be used by many at a time. It is
-// not to be copied.
-type Pool struct {
-	// Proc says how sessions are started. The namespaces of its Target are joined too. nil is the zero Proc.
-	Proc *Proc
-	// Idle is how long a session is kept that has no call; 0 is a minute.
-	Idle time.Duration
-	// Max is how many sessions there are at most; 0 is 32. One more takes the place of the one that has had no call for
-	// the longest time. If all have calls, who wants to make one waits, no longer than until its context ends.
-	Max int
-
-	mutex   sync.Mutex
-	pooled  map[identity]*pooled
-	number  int           // of sessions, those that are starting or ending among them
-	ending  int           // of those that end, and that nobody finds any more
-	changed chan struct{} // closed, and made anew, when somebody who waits may go on
-	closed  bool
-}
 
 const (
 	defaultIdle = time.Minute

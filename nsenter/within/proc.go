@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,64 +20,6 @@ import (
 
 	_ "nsenter-cpp.example/nsenter" // the constructor, which works in the child
 )
-
-// IDRange is a line of a user namespace's map.
-type IDRange = bootstrap.IDRange
-
-// TimeOffset is what a clock of a new time namespace is ahead by.
-type TimeOffset = bootstrap.TimeOffset
-
-// Proc describes the process in which functions run. The zero Proc is a process in the namespaces of
-// the thread that calls. A Proc can be used any number of times, at the same time too, if its Stdin,
-// Stdout and Stderr can.
-//
-// In the namespaces the process is uid 0 and gid 0.
-type Proc struct {
-	Target Target     // namespaces to join
-	New    Namespaces // namespaces to create, for each process
-
-	// UIDMap and GIDMap are those of a new user namespace. If both are nil, root in there is who the
-	// caller is outside, and nobody else exists. More than that needs root, or newuidmap(1) and
-	// newgidmap(1) in PATH, for which SubIDs makes maps. Where the kernel demands it, groups cannot be set in there: a
-	// caller who is not root gives a GIDMap of nothing but his own gid.
-	UIDMap, GIDMap []IDRange
-	TimeOffsets    []TimeOffset // of a new time namespace
-	OOMScoreAdj    *int         // nil leaves it as it is
-
-	// Env is the whole environment. Unlike with os/exec, nil is not the caller's: that describes
-	// the machine outside, has secrets, and steers libraries (LD_PRELOAD). It is a usual PATH, and the caller's
-	// GODEBUG, GOTRACEBACK, GOCOVERDIR and GORACE, which are about this program and not about where it runs; for a
-	// Cmd it is nothing. The program of a Cmd has it, and what comes before that has not, so it can be a container's.
-	// The process of functions is executed with it outside, with the caller's rights: there it has to be one that the
-	// caller trusts.
-	Env []string
-	// Dir is the working directory, in the namespaces. The default is their root.
-	Dir string
-	// Stdin, Stdout and Stderr are as with os/exec; nil is the caller's /dev/null. But a Stdin that is no *os.File
-	// is not waited for when the process has ended: what is read from it afterwards is lost.
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
-	// ExtraFiles are descriptors 3 and following, as with os/exec. With the namespaces to join and a program of
-	// the caller's they may be 180.
-	ExtraFiles []*os.File
-
-	// Started is called while the process exists and nothing is done yet: what it is given then (a
-	// cgroup, CPU affinity), the function's process inherits.
-	Started func(pid int) error
-	// Logger has the log of what happens before the function's process runs.
-	Logger *slog.Logger
-	// MaxMessage is how many bytes an encoded argument or result can have; 0 is 16 MiB.
-	MaxMessage int
-	// MaxPending is how many calls of a session can wait to be sent, because its process does not read, or not as fast
-	// as they are made; 0 is 1024. One more fails with ErrBusy.
-	MaxPending int
-	// ReuseThreads makes calls of a session faster: a new thread for each is a third of what a call costs.
-	// With it, a function that changes its thread (setns, a capability dropped) has to follow Go's rule:
-	// call runtime.LockOSThread before, and do not unlock. Else a later call may find the thread changed.
-	ReuseThreads bool
-}
-
-const defaultMaxMessage = 16 << 20
 
 func (p *Proc) maxMessage() int {
 	if p.MaxMessage > 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -98,4 +98,8 @@ func processState(pid int) byte {
 		return text[i+2]
 	}
 	return '?'
+}
+
+func newNotEndedError(pid int) *NotEndedError {
+	return &NotEndedError{Pid: pid, State: processState(pid)}
 }

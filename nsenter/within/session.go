@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -40,11 +40,6 @@ type Session struct {
 	done chan struct{} // closed when the process has ended, or is left
 }
 
-type answer struct {
-	result message
-	err    error
-}
-
 // call is a call that has not been answered.
 type call struct {
 	answers chan<- answer
@@ -68,14 +63,6 @@ func (s *Session) begin(name string, argument message) (answers chan answer, id 
 	answers = make(chan answer, 1)
 	id, err = s.enter(answers)
 	return answers, id, err
-}
-
-func errArgument(name string, size int) error {
-	return fmt.Errorf("within: the argument of %q has %d bytes: %w", name, size, ErrTooLarge)
-}
-
-func errResult(name string, size int) error {
-	return fmt.Errorf("within: the result of %q has %d bytes: %w", name, size, ErrTooLarge)
 }
 
 // Pid is the process's number.
@@ -166,21 +153,6 @@ func (s *Session) finish(ctx context.Context, kind frameKind, answers <-chan ans
 		default:
 			return message{}, s.err
 		}
-	}
-}
-
-// causeOf is the error of a call: the context's where the process says that time is over. Their clocks are the same, so
-// it can be the first to notice, and then the context is about to.
-func causeOf(ctx context.Context, err error) error {
-	deadline, isSet := ctx.Deadline()
-	if !errors.Is(err, context.DeadlineExceeded) || !isSet || time.Now().Before(deadline) {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(time.Second): // one that does not do what it says
-		return err
 	}
 }
 

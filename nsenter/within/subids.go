@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -14,9 +14,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-// ErrNoSubIDs: /etc/subuid or /etc/subgid has no line of the user's.
-var ErrNoSubIDs = errors.New("within: no subordinate ids")
 
 // SubIDs is what a user can have for Proc.UIDMap and Proc.GIDMap, who is named by name or number; "" is the caller. Ids
 // 0 inside are the own ones, and those from 1 on the subordinate ids that /etc/subuid and /etc/subgid give (subid(5)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -13,25 +13,6 @@ import (
 	"syscall"
 
 	"nsenter-cpp.example/internal/kernel"
-	"nsenter-cpp.example/nsenter/bootstrap"
-)
-
-// Namespaces is a set of kinds of namespaces.
-type Namespaces = bootstrap.Namespaces
-
-// The kinds of namespaces there are. Mount is "mnt" in /proc/PID/ns.
-const (
-	Cgroup = bootstrap.Cgroup
-	IPC    = bootstrap.IPC
-	Mount  = bootstrap.Mount
-	Net    = bootstrap.Net
-	PID    = bootstrap.PID
-	Time   = bootstrap.Time
-	User   = bootstrap.User
-	UTS    = bootstrap.UTS
-
-	// All, in Of and OfPidfd, is every namespace of the process that the caller is not in already.
-	All = bootstrap.All
 )
 
 // Target says which existing namespaces are to be joined. Nothing is opened before a process is to be

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && gc && go1.22
+//go:build linux && cgo && gc && go1.22
 
 package within
 
@@ -18,13 +18,6 @@ import (
 	"nsenter-cpp.example/internal/kernel"
 	"nsenter-cpp.example/internal/launch"
 )
-
-// Terminal is a new pseudo terminal (pty(7)). A program that has Slave as Cmd.Terminal has job control: what is typed,
-// which is written to Master, Ctrl-C and Ctrl-Z too, is for its jobs.
-type Terminal struct {
-	Master *os.File // the user's side. After the last program with the other side has ended, reading it fails with EIO
-	Slave  *os.File // the program's side
-}
 
 // OpenTerminal opens a new pseudo terminal of the caller's /dev/ptmx. The caller closes it.
 func OpenTerminal() (*Terminal, error) {

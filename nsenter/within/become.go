@@ -188,9 +188,14 @@ func (a *sentAttr) isLate(l Rlimit) bool {
 }
 
 func (a *sentAttr) takeLateLimits() error {
+	isFirst := true
 	for _, l := range a.Rlimits {
 		if !a.isLate(l) {
 			continue
+		}
+		if isFirst { // the runtime starts no other thread now, which would take memory
+			runtime.GOMAXPROCS(1)
+			isFirst = false
 		}
 		if err := syscall.Setrlimit(l.Resource, &l.Rlimit); err != nil {
 			return failed(err, "failed to set the resource limit %d", l.Resource)

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,8 +24,6 @@ import (
 
 // The commands are this test itself, started with this variable.
 const envCommand = "WITHIN_TEST_COMMAND"
-
-func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	within.Init()
@@ -133,20 +130,28 @@ func TestLikeNsenter(t *testing.T) {
 		"-t U -a -e", "-t P -u -e", "-t P -u -F", "-t P -u --keep-caps", "-t U -U --keep-caps", "-t U -a --user-parent",
 		"-t P -a -c",
 	} {
+		if newer := lacking(line, helpText); newer != "" {
+			t.Logf("%s: this nsenter(1) has no %s, TestNewerOptions tests it", line, newer)
+			continue
+		}
 		t.Run(line, func(t *testing.T) {
 			line := strings.NewReplacer("P", sleeping, "U ", inUser+" ").Replace(strings.ReplaceAll(line, "-U", "--user"))
 			options := strings.Fields(line)
-			for option, name := range map[string]string{"-e": "--env", "--keep-caps": "--keep-caps", "-c": "--join-cgroup",
-				"--user-parent": "--user-parent"} {
-				if strings.HasSuffix(line, option) && !strings.Contains(helpText, name) {
-					t.Logf("this nsenter(1) has no %s: TestNewerOptions tests it", name)
-					return
-				}
-			}
 			rest := []string{"sh", "-c", look, "name", "a", "b c"}
 			same(t, t.TempDir(), 0, append([]string{"nsenter"}, options...), append([]string{"within"}, options...), rest...)
 		})
 	}
+}
+
+// lacking is an option at the end of a line that nsenter(1) has from 2.39 on, if this one's help does not have it.
+func lacking(line, helpText string) string {
+	for option, name := range map[string]string{"-e": "--env", "--keep-caps": "--keep-caps", "-c": "--join-cgroup",
+		"--user-parent": "--user-parent"} {
+		if strings.HasSuffix(line, option) && !strings.Contains(helpText, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // TestNewerOptions tests what nsenter(1) has from 2.39 on, also where that is older.
@@ -344,7 +349,7 @@ func TestLike(t *testing.T) {
 	defer cmd.Wait()
 	defer write.Close()
 	pid := fmt.Sprint(cmd.Process.Pid)
-	r := start(t, "/", 0, "within", "--like", pid, "sh", "-c", look+"; :")
+	r := start(t, "/", 0, "within", "--like", pid, "sh", "-c", look)
 	for _, line := range []string{`Uid:\t1000\t1000\t1000\t1000`, `Gid:\t1001\t1001\t1001\t1001`, `Groups:\t4 ?`,
 		`CapBnd:\t0+21`, `NoNewPrivs:\t1`, `/usr`, `target sh ?`} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(r.stdout) {
@@ -488,26 +493,22 @@ func TestManualPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	documented := make(map[string]bool)
+	for _, match := range regexp.MustCompile(`Fl -([a-z-]+)`).FindAllStringSubmatch(string(page), -1) {
+		documented[match[1]] = true
+	}
 	completes := make(map[string]bool)
 	for _, word := range regexp.MustCompile(`--[a-z-]+`).FindAllString(string(completion), -1) {
 		completes[word] = true
 	}
 	for _, options := range [][]option{enterOptions, newOptions} {
 		for _, o := range options {
-			name := strings.ReplaceAll("-"+o.long, "-", `\-`)
-			if !bytes.Contains(page, []byte("Fl -"+o.long)) && !bytes.Contains(page, []byte(name)) {
+			if !documented[o.long] {
 				t.Errorf("the manual page has no --%s", o.long)
 			}
 			if o.left == "" != completes["--"+o.long] {
 				t.Errorf("left out: %q; the completion has --%s: %v", o.left, o.long, completes["--"+o.long])
 			}
-		}
-	}
-	if mandoc, err := exec.LookPath("mandoc"); err == nil {
-		lint, _ := exec.Command(mandoc, "-T", "lint", "-W", "warning", filepath.Join("..", "..", "docs", "man", "within.1")).
-			CombinedOutput()
-		if len(lint) > 0 {
-			t.Errorf("%s", lint)
 		}
 	}
 }

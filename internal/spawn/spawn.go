@@ -82,7 +82,7 @@ type Limit struct {
 }
 
 // Capabilities are sets of bits (1<<CAP_CHOWN). They are taken after the ids, which do not change them.
-type Capabilities struct{ Bounding, Permitted, Effective, Inheritable, Ambient uint64 }
+type Capabilities struct{ Effective, Permitted, Inheritable, Bounding, Ambient uint64 }
 
 // Process is one by its number and its pidfd.
 type Process struct{ Pid, Pidfd int }

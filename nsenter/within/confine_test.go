@@ -185,7 +185,6 @@ func smallRoot(t *testing.T) string {
 	return root
 }
 
-// TestConfineLeavesWhatIsSet: what the caller has set counts, and then it is not looked for.
 func init() {
 	roles["keyring"] = func() error {
 		serial, errno := sessionKeyring()
@@ -222,6 +221,7 @@ func TestConfineLeavesTheKeyring(t *testing.T) {
 	}
 }
 
+// TestConfineLeavesWhatIsSet: a field that the caller has set counts, and then it is not looked for.
 func TestConfineLeavesWhatIsSet(t *testing.T) {
 	nothingLeft(t)
 	target := startTarget(t, &Proc{New: UTS, Dir: "/tmp"}, &Attr{NoNewPrivs: true, Umask: pointer(0o77),
@@ -268,7 +268,7 @@ func TestWhatCannotBeConfined(t *testing.T) {
 	notify := refusing(syscall.SYS_UNAME, 0)
 	notify.Program[2].K = 0x7fc00000
 	supervised := startTarget(t, &Proc{New: UTS}, &Attr{NoNewPrivs: true, Seccomp: []SeccompFilter{notify}})
-	several := exec.Command("python3", "-c", "import os; os.setresuid(0, 5, 0); print(); os.read(0, 1)")
+	several := inRole("several-uids")
 	in, out := testutil.StartPiped(t, several)
 	defer several.Wait()
 	defer in.Close()
@@ -306,6 +306,15 @@ func TestWhatCannotBeConfined(t *testing.T) {
 				t.Error("it is half confined")
 			}
 		})
+	}
+}
+
+func init() {
+	roles["several-uids"] = func() error {
+		err := syscall.Setresuid(0, 5, 0)
+		fmt.Println()
+		os.Stdin.Read(make([]byte, 1))
+		return err
 	}
 }
 

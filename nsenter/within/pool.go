@@ -157,7 +157,7 @@ func (p *Pool) take(ctx context.Context, l *Place) (*pooled, error) {
 	}
 }
 
-// find returns a session that can be used, or one that the caller is to start, or what he has to wait for.
+// find returns a session that can be used, or one that the caller is to start, or what the caller has to wait for.
 func (p *Pool) find(key identity) (s *pooled, wait <-chan struct{}, err error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -49,6 +49,7 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		calls:    make(map[uint64]*call),
 		done:     make(chan struct{}),
 	}
+	r.requests.refuse = s.refuse
 	r.requests.post(frame{
 		kind:         frameSetup,
 		sent:         monotonic(),
@@ -57,7 +58,6 @@ func (p *Proc) Start(ctx context.Context) (*Session, error) {
 		isShifted:    r.isShifted,
 		body:         []byte(p.Dir),
 	})
-	r.requests.refuse = s.refuse
 	go s.read()
 	return s, nil
 }

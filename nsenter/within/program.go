@@ -91,12 +91,9 @@ func (a *Attr) fill(s *share.Spec) bool {
 			s.Groups = &cred.Groups
 		}
 	}
-	if c := a.Capabilities; c != nil {
-		s.Capabilities = &share.Capabilities{Bounding: c.Bounding, Permitted: c.Permitted, Effective: c.Effective,
-			Inheritable: c.Inheritable, Ambient: c.Ambient}
-	}
+	s.Capabilities = (*share.Capabilities)(a.Capabilities)
 	for _, l := range a.Rlimits {
-		s.Limits = append(s.Limits, share.Limit{Resource: l.Resource, Rlimit: l.Rlimit})
+		s.Limits = append(s.Limits, share.Limit(l))
 	}
 	s.NoNewPrivileges = a.NoNewPrivs
 	s.Root, s.DirFD = numberOf(a.Root), numberOf(a.Dir)

@@ -180,7 +180,7 @@ type Pool struct {
 	// Idle is how long a session is kept that has no call; 0 is a minute.
 	Idle time.Duration
 	// Max is how many sessions there are at most; 0 is 32. One more takes the place of the one that has had no call for
-	// the longest time. If all have calls, who wants to make one waits, no longer than until its context ends.
+	// the longest time. If all have calls, a further call waits, no longer than until its context ends.
 	Max int
 
 	mutex   sync.Mutex

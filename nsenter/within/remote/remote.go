@@ -57,7 +57,7 @@ func fileOf(socket interface{ Close() error }) (within.File, error) {
 // socket of network "unix" where it is. ctx is for the call, and not for the listener.
 func Listen(ctx context.Context, c within.Caller, network, address string) (net.Listener, error) {
 	k, is := kinds[network]
-	if !is || k.kind == syscall.SOCK_DGRAM {
+	if !is || k.socketType == syscall.SOCK_DGRAM {
 		return nil, net.UnknownNetworkError(network)
 	}
 	f, err := listen.Call(ctx, c, place{network, address})
@@ -93,9 +93,9 @@ func Dial(ctx context.Context, c within.Caller, network, address string) (net.Co
 
 // kind is a kind of sockets.
 type kind struct {
-	domains   []int
-	kind      int
-	protocols []int
+	domains    []int
+	socketType int
+	protocols  []int
 }
 
 // mptcp is IPPROTO_MPTCP. Package net prefers it for listeners from Go 1.24 on.
@@ -151,7 +151,7 @@ func (k kind) checkDescriptor(fd int, listens bool) error {
 		allowed []int
 	}{
 		{syscall.SO_DOMAIN, "domain", k.domains},
-		{syscall.SO_TYPE, "type", []int{k.kind}},
+		{syscall.SO_TYPE, "type", []int{k.socketType}},
 		{syscall.SO_PROTOCOL, "protocol", k.protocols},
 		{syscall.SO_ACCEPTCONN, "readiness to accept connections", []int{wanted}},
 	} {

@@ -37,6 +37,27 @@ func TestNamesInArchitecture(t *testing.T) {
 	}
 }
 
+// TestFramesInArchitecture demands a row for each frame, with its byte.
+func TestFramesInArchitecture(t *testing.T) {
+	source, err := os.ReadFile("../nsenter/within/frame.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames := regexp.MustCompile(`(?m)^\t(frame[A-Z][a-z]+) +frameKind = '(.)'`).FindAllStringSubmatch(string(source), -1)
+	if len(frames) < 10 {
+		t.Errorf("only %d frames were found", len(frames))
+	}
+	for _, f := range frames {
+		if row := "| `" + f[1] + "` | `" + f[2] + "` |"; !strings.Contains(string(page), row) {
+			t.Errorf("docs/architecture.md has no row %s", row)
+		}
+	}
+}
+
 // TestMissingNames demands that a name that is wrong is found.
 func TestMissingNames(t *testing.T) {
 	s := sources{

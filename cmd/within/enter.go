@@ -390,11 +390,8 @@ func inside(pid int, idMap string, id int) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, line := range strings.Split(string(text), "\n") {
-		var first, outside, count int
-		if n, _ := fmt.Sscan(line, &first, &outside, &count); n == 3 && id >= outside && id-outside < count {
-			return uint32(first + id - outside), nil
-		}
+	if there, found := kernel.IDInside(string(text), uint32(id)); found {
+		return there, nil
 	}
 	return 0, fmt.Errorf("--preserve-credentials: id %d is nobody in the user namespace of process %d (%s)", id, pid,
 		idMap)

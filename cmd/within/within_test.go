@@ -373,16 +373,7 @@ func TestLike(t *testing.T) {
 // TestLikeOfAUser: who is not root confines programs as those of a sandbox of the same user.
 func TestLikeOfAUser(t *testing.T) {
 	target(t, within.UTS)
-	sandbox := exec.CommandContext(testutil.Deadline(t, short), "unshare", "-rmn", "sh", "-c", "echo ready; exec cat")
-	sandbox.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
-	sandbox.Dir = "/"
-	in, out := testutil.StartPiped(t, sandbox)
-	defer sandbox.Wait()
-	defer in.Close()
-	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
-		t.Fatal(err)
-	}
-	pid := fmt.Sprint(sandbox.Process.Pid)
+	pid := fmt.Sprint(testutil.UserSandbox(t, "-mn"))
 	want, err := os.Readlink("/proc/" + pid + "/ns/net")
 	if err != nil {
 		t.Fatal(err)
@@ -414,11 +405,7 @@ func TestAtATerminal(t *testing.T) {
 	cmd := exec.CommandContext(testutil.Deadline(t, short), "/proc/self/exe", "new", "-u", "sh", "-c",
 		"exec </dev/tty; echo tty $?; read line; echo got $line; exit 7")
 	cmd.Env = append(os.Environ(), envCommand+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal.Slave, terminal.Slave, terminal.Slave
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testutil.StartAt(t, terminal.Slave, cmd)
 	terminal.Slave.Close()
 	terminal.Master.WriteString("hello\n")
 	said := make(chan string)

@@ -125,11 +125,7 @@ func TestSandboxAtATerminal(t *testing.T) {
 	defer terminal.Close()
 	cmd := exec.Command(filepath.Join(bin, "sandbox"), "/bin/sh", "-i")
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "PS1=ready> "}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal.Slave, terminal.Slave, terminal.Slave
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testutil.StartAt(t, terminal.Slave, cmd)
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
 	seen := ""

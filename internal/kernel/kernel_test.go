@@ -51,3 +51,20 @@ func TestTheKernelKnowsThem(t *testing.T) {
 		t.Errorf("%s: a UTS namespace is a namespace of type %#x (%v)", runtime.GOARCH, kind, errno)
 	}
 }
+
+func TestIDInside(t *testing.T) {
+	const idMap = "         0       1000          1\n         1     100000      65536\n  4294967294 7 1\n"
+	for id, want := range map[uint32]uint32{1000: 0, 100000: 1, 165535: 65536, 7: 4294967294} {
+		if got, found := IDInside(idMap, id); !found || got != want {
+			t.Errorf("%d: %d, %v, want %d", id, got, found, want)
+		}
+	}
+	for _, id := range []uint32{0, 999, 1001, 99999, 165536, 4294967295} {
+		if got, found := IDInside(idMap, id); found {
+			t.Errorf("%d: %d, which is nobody", id, got)
+		}
+	}
+	if _, found := IDInside("", 0); found {
+		t.Error("a map without lines has somebody")
+	}
+}

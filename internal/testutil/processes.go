@@ -87,6 +87,35 @@ func StartPiped(t testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) 
 	return in, out
 }
 
+// UserSandbox is a process in a new user namespace of user 1000, and in others by options of unshare(1), for as long as
+// the test runs. Its groups cannot be set, since the user has no subordinate gids.
+func UserSandbox(t testing.TB, options ...string) (pid int) {
+	t.Helper()
+	cmd := exec.CommandContext(Deadline(t, patience), "unshare",
+		append(append([]string{"-r"}, options...), "sh", "-c", "echo ready; exec cat")...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	cmd.Dir = "/"
+	in, out := StartPiped(t, cmd)
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
+}
+
+// StartAt starts a program at a terminal, as the leader of a session of which that is the controlling one.
+func StartAt(t testing.TB, terminal *os.File, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // NamespaceOf is what a namespace of a process is.
 func NamespaceOf(t testing.TB, pid int, kind fmt.Stringer) string {
 	t.Helper()

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"unsafe"
+
+	"nsenter-cpp.example/internal/kernel"
 )
 
 // Confine makes the program what a process is, usually pid 1 of a container: it joins all of its namespaces, if
@@ -294,19 +296,12 @@ func (t *confinement) inside(name, idMap string, ids []uint32) ([]uint32, error)
 	}
 	var inside []uint32
 	for _, id := range ids {
-		found := false
-		for _, line := range strings.Split(text, "\n") {
-			var r struct{ inside, outside, count uint64 }
-			if n, _ := fmt.Sscan(line, &r.inside, &r.outside, &r.count); n == 3 &&
-				uint64(id) >= r.outside && uint64(id)-r.outside < r.count {
-				inside, found = append(inside, uint32(r.inside+uint64(id)-r.outside)), true
-				break
-			}
-		}
+		there, found := kernel.IDInside(text, id)
 		if !found {
 			return nil, fmt.Errorf("within: %s %d of process %d is nobody in its user namespace (Attr.Credential can say whom)",
 				name, id, t.pid)
 		}
+		inside = append(inside, there)
 	}
 	return inside, nil
 }

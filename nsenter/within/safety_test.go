@@ -250,16 +250,7 @@ func TestGroupsOfTheCallerStayOutside(t *testing.T) {
 // TestGroupsOfTheCallerStayOutsideWhereTheyCannotBeSet is about the container of a user who has no subordinate gids.
 func TestGroupsOfTheCallerStayOutsideWhereTheyCannotBeSet(t *testing.T) {
 	requireRoot(t)
-	sandbox := exec.CommandContext(deadline(t, short), "unshare", "-r", "sh", "-c", "echo ready; exec cat")
-	sandbox.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
-	sandbox.Dir = "/"
-	in, out := testutil.StartPiped(t, sandbox)
-	defer sandbox.Wait()
-	defer in.Close()
-	if _, err := io.ReadFull(out, make([]byte, 6)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := inRole("member", strconv.Itoa(sandbox.Process.Pid))
+	cmd := inRole("member", strconv.Itoa(testutil.UserSandbox(t)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{0, 4242}}}
 	if output, err := cmd.CombinedOutput(); err != nil || string(output) != "[0 4242] []" {
 		t.Errorf("got %q (%v)", output, err)

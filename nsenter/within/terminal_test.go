@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"nsenter-cpp.example/internal/testutil"
 )
 
 // typist types at a terminal, and reads what appears there.
@@ -215,11 +217,7 @@ func TestAttachedTerminals(t *testing.T) {
 	}
 	before := mode()
 	user := inRole("user-of-a-terminal")
-	user.Stdin, user.Stdout, user.Stderr = y.terminal.Slave, y.terminal.Slave, y.terminal.Slave
-	user.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := user.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testutil.StartAt(t, y.terminal.Slave, user)
 	defer user.Process.Kill()
 	y.sees("ready> ")
 	if mode() == before {

@@ -100,7 +100,7 @@ func (c *Cmd) Start(ctx context.Context) error {
 
 func (c *Cmd) isStarted() bool { return c.running != nil || c.program != nil }
 
-// arguments are those of the program as they are sent, each but the last with a NUL behind it.
+// arguments are those of the program as they are sent.
 func (c *Cmd) arguments() ([]byte, error) {
 	const pathMax = 4096 // path_resolution(7)
 	if len(c.Path) >= pathMax {
@@ -110,38 +110,32 @@ func (c *Cmd) arguments() ([]byte, error) {
 	if len(arguments) == 0 {
 		arguments = []string{c.Path}
 	}
+	return c.joined("the argument", arguments)
+}
+
+// joined is texts as they are sent, each but the last with a NUL behind it.
+func (c *Cmd) joined(what string, texts []string) ([]byte, error) {
 	size := 0
-	for _, a := range arguments {
-		size += len(a) + 1
-		if strings.Contains(a, "\x00") {
-			return nil, fmt.Errorf("within: a NUL in the argument %q: %w", a, syscall.EINVAL)
+	for _, text := range texts {
+		size += len(text) + 1
+		if strings.Contains(text, "\x00") {
+			return nil, fmt.Errorf("within: a NUL in %s %q: %w", what, text, syscall.EINVAL)
 		}
 	}
 	if size > defaultMaxMessage { // more than the kernel takes
 		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.E2BIG}
 	}
-	return []byte(strings.Join(arguments, "\x00")), nil
+	return []byte(strings.Join(texts, "\x00")), nil
 }
 
-// environment is that of the program as it is sent, each setting but the last with a NUL behind it. The child is not
+// environment is that of the program as it is sent. The child is not
 // executed with it: that happens outside, with the caller's rights, and a container that has a say in it (the
 // configuration of an image, /proc/PID/environ) could have libraries loaded there (LD_PRELOAD).
 func (c *Cmd) environment() ([]byte, error) {
 	if c.Proc.Env == nil {
 		return nil, nil
 	}
-	list := withoutDuplicates(c.Proc.environment(c, 0))
-	size := 0
-	for _, setting := range list {
-		size += len(setting) + 1
-		if strings.Contains(setting, "\x00") {
-			return nil, fmt.Errorf("within: a NUL in the environment, %q: %w", setting, syscall.EINVAL)
-		}
-	}
-	if size > defaultMaxMessage { // more than the kernel takes
-		return nil, &os.PathError{Op: "exec", Path: c.Path, Err: syscall.E2BIG}
-	}
-	return []byte(strings.Join(list, "\x00")), nil
+	return c.joined("the environment,", withoutDuplicates(c.Proc.environment(c, 0)))
 }
 
 // takeEnvironment takes the program's environment, which the function before it has as well. Settings

@@ -34,6 +34,7 @@ var allowed = []struct{ word, pattern, reason string }{
 	{"frame", "nsenter/within/", "a frame of within"},
 	{"frame", "docs/decisions/0012-newer-go-in-the-root-module.md", "a frame of within"},
 	{"frame", "docs/pictures/within-call.txt", "a frame of within"},
+	{"frame", "scripts/docs_test.go", "the test of the table of the frames of within"},
 	{"frame", "CMakeLists.txt", "an option of the compiler"},
 	{"rpc", "nsenter/within/nss.go", "a database of nsswitch.conf(5)"},
 	{"rpc", "tests/bench/contestant/large.go", "a package of Go's"},
